@@ -1,0 +1,82 @@
+"""CPython stand-ins for what MicroPython builds in: `micropython`, viper pointers, ticks.
+
+With these the device package runs, word for word, on a PC. No station logic belongs here.
+"""
+
+import time as _time
+
+TICKS_MASK = (1 << 30) - 1  # MicroPython's ticks wrap at 30 bits on 32-bit boards; here too
+
+
+class micropython:
+    """The names of MicroPython's `micropython` module that device code uses."""
+
+    @staticmethod
+    def const(value):
+        return value
+
+    @staticmethod
+    def viper(function):
+        return function
+
+    native = viper
+
+    @staticmethod
+    def heap_lock():
+        """CPython has no heap to lock; boards prove 'no allocation', the PC only runs the code."""
+
+    @staticmethod
+    def heap_unlock():
+        return 0
+
+
+def ptr8(buffer):
+    """Unsigned bytes of `buffer`, as viper's ptr8 reads them."""
+    return _Pointer(buffer, "B", 0xFF)
+
+
+def ptr16(buffer):
+    """Unsigned 16-bit words of `buffer`: viper's ptr16 does not sign-extend."""
+    return _Pointer(buffer, "H", 0xFFFF)
+
+
+def ptr32(buffer):
+    """Signed 32-bit words, as on a 32-bit board (x64 zero-extends: see `sext32` in kernels that care)."""
+    return _Pointer(buffer, "i", 0)
+
+
+class _Pointer:
+    """Loads and stores with viper's widths: a store keeps the low bits, it never raises."""
+
+    __slots__ = ("_mask", "_view")
+
+    def __init__(self, buffer, code, mask):
+        self._view = memoryview(buffer).cast("B").cast(code)
+        self._mask = mask
+
+    def __getitem__(self, index):
+        return self._view[index]
+
+    def __setitem__(self, index, value):
+        if self._mask:
+            self._view[index] = value & self._mask
+        else:
+            self._view[index] = ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+
+def ticks_ms():
+    return _time.monotonic_ns() // 1_000_000 & TICKS_MASK
+
+
+def ticks_us():
+    return _time.monotonic_ns() // 1000 & TICKS_MASK
+
+
+def ticks_diff(end, start):
+    """`end - start` on the 30-bit circle, -2**29 .. 2**29-1 (as MicroPython's time.ticks_diff)."""
+    half = 1 << 29
+    return ((end - start + half) & TICKS_MASK) - half
+
+
+def sleep_ms(duration_ms):
+    _time.sleep(duration_ms / 1000)
