@@ -1,0 +1,59 @@
+"""Every file of tests/device again, on each MicroPython board that is built: unix, virt_c3, virt_m4.
+
+The package and the tests travel as .mpy for the board's architecture, as `sensewell deploy` would send them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sensewell_host import board as boards
+from sensewell_host import runtime
+from sensewell_host.board import catalog, virtual
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "tests" / "device").glob("test_*.py"))
+HELPERS = [path for path in (ROOT / "tests" / "device").glob("*.py") if path not in FILES and path.stem != "conftest"]
+RUNNER = Path(__file__).with_name("runner.py")
+
+
+@pytest.fixture(scope="module", params=["unix", "virt_c3", "virt_m4"])
+def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[boards.Board]:
+    name = request.param
+    arch = catalog.load(name).arch
+    if name == "unix":
+        if not virtual.is_built("unix"):
+            pytest.skip("the unix board is not built: make board-unix")
+        with boards.connect(f"unix:{tmp_path_factory.mktemp('flash')}") as unix:
+            load(unix, arch)
+            yield unix
+    else:
+        if not virtual.is_built(name):
+            pytest.skip(f"{name} is not built: make board-{name}")
+        with virtual.session(name) as running, boards.connect(running.address) as wire:
+            load(wire, arch)
+            yield wire
+
+
+def load(board: boards.Board, arch: str) -> None:
+    """The runtime, the test helpers and the runner, compiled for `arch`."""
+    for target, content in runtime.files(arch).items():
+        board.mkdirs(target.rpartition("/")[0])
+        board.put(target, content)
+    for path in [*HELPERS, RUNNER]:
+        board.put(f"/lib/{path.stem}.mpy", runtime.compile_file(path, arch, optimise="-O0"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_device_file(board: boards.Board, path: Path) -> None:
+    board.put(f"/lib/{path.stem}.mpy", runtime.compile_file(path, board.info().mpy_arch, optimise="-O0"))
+    board.soft_reset()
+    said = board.exec(f"import runner\nrunner.run({path.stem!r})", timeout_s=240)
+    board.remove(f"/lib/{path.stem}.mpy")
+    done = [line.split() for line in said.splitlines() if line.startswith("DONE ")]
+    assert done, f"the test file did not finish:\n{said}"
+    passed, failed = int(done[0][1]), int(done[0][2])
+    assert failed == 0, said
+    assert passed > 0, "no test function was found"
