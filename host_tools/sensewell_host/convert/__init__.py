@@ -1,0 +1,1 @@
+"""From trained models to device models, each with its proof of parity."""
