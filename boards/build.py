@@ -17,10 +17,11 @@ import subprocess
 import sys
 import threading
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import tomllib
 
 BOARDS = Path(__file__).resolve().parent
 ROOT = BOARDS.parent

@@ -46,7 +46,8 @@
 #define CSR_WRITE(name, value) __asm volatile ("csrw " #name ", %0" : : "r" (value) : "memory")
 #define CSR_SET(name, bits)    __asm volatile ("csrs " #name ", %0" : : "r" (bits) : "memory")
 
-#define NEVER (UINT64_MAX)
+#define NEVER            (UINT64_MAX)
+#define LONGEST_SLEEP_US (60 * 1000000)
 
 typedef void (*init_function_t)(void);
 extern init_function_t _init_array_start[], _init_array_end[];
@@ -94,7 +95,11 @@ static void set_alarm(uint64_t time_us) {
 }
 
 void chip_sleep_until(uint64_t time_us) {
-    set_alarm(time_us < watchdog_us ? time_us : watchdog_us);
+    // Never sleep without an end: QEMU's instruction clock overflows on an alarm that is too far, and spins. Every
+    // caller looks at the clock again.
+    uint64_t end_us = chip_time_us() + LONGEST_SLEEP_US;
+    end_us = time_us < end_us ? time_us : end_us;
+    set_alarm(end_us < watchdog_us ? end_us : watchdog_us);
     __asm volatile ("wfi" : : : "memory");
     set_alarm(watchdog_us);
 }

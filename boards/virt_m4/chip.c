@@ -49,6 +49,8 @@
 #define SCB_CPACR           REG32(0xe000ed88)
 #define SCB_CPACR_FPU       (0xf << 20)
 
+#define LONGEST_SLEEP_US    (60 * 1000000)
+
 typedef void (*function_t)(void);
 extern function_t _init_array_start[], _init_array_end[];
 extern uint32_t _bss_start[], _bss_end[];
@@ -108,8 +110,8 @@ void chip_sleep_until(uint64_t time_us) {
     if (time_us <= now_us) {
         return;
     }
-    // One nap is at most a minute: every caller looks at the clock again, and the timer has 32 bits.
-    uint64_t nap_us = time_us - now_us < 60000000 ? time_us - now_us : 60000000;
+    // The timer has 32 bits; every caller looks at the clock again.
+    uint64_t nap_us = time_us - now_us < LONGEST_SLEEP_US ? time_us - now_us : LONGEST_SLEEP_US;
     TIMER_RELOAD(TIMER1) = 0; // once
     TIMER_VALUE(TIMER1) = (uint32_t)(nap_us * TICKS_PER_US);
     TIMER_CTRL(TIMER1) = TIMER_CTRL_ON | TIMER_CTRL_IRQ;

@@ -1,7 +1,7 @@
 """Boards: what there is (catalog), virtual ones (virtual), and one way to talk to any of them (connect).
 
-    with connect("socket://127.0.0.1:4001") as board:
-        print(board.exec("print('hello')"))
+with connect("socket://127.0.0.1:4001") as board:
+    print(board.exec("print('hello')"))
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ class Board(ABC):
         try:
             return ast.literal_eval(said)
         except (SyntaxError, ValueError):
-            raise BoardError(f"{self.address}: expected a plain value of {expression}, the board said {said!r}") from None
+            raise BoardError(f"{self.address}: expected the value of {expression}, the board said {said!r}") from None
 
     def info(self) -> BoardInfo:
         """Ask the board what it is and what room it has."""

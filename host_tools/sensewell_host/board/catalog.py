@@ -5,12 +5,14 @@ Facts only: architecture, memory, clock, pins, currents. How to start or reach a
 
 from __future__ import annotations
 
-import tomllib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import tomllib
 
 from sensewell_host.board.errors import BoardError
 
@@ -98,6 +100,8 @@ def load(name: str) -> BoardSpec:
 
 def identify(machine: str) -> str:
     """The name of the board whose firmware calls itself `machine`; that string itself where none is known."""
-    found = [spec for spec in map(load, names()) if spec.machine in machine]
-    # ESP32 is also the beginning of ESP32S3: the longest match is the right one
-    return max(found, key=lambda spec: len(spec.machine)).name if found else machine
+    for spec in map(load, names()):
+        # whole words: "with ESP32" is not in "with ESP32S3"
+        if re.search(rf"\b{re.escape(spec.machine)}\b", machine):
+            return spec.name
+    return machine

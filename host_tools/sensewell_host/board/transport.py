@@ -76,7 +76,7 @@ class _Wire:
 
     # ---- as pyserial has it, for mpremote ----
 
-    def inWaiting(self) -> int:  # noqa: N802
+    def inWaiting(self) -> int:
         if not self._buffer:
             self._fill(0)
         return len(self._buffer)
@@ -134,12 +134,12 @@ class _Wire:
                 raise TimeoutError
 
 
-class _Transport(SerialTransport):  # type: ignore[misc]
+class _Transport(SerialTransport):
     """mpremote's serial transport over a _Wire: its handshakes and its raw paste, without its polling."""
 
     def __init__(self, address: str) -> None:
         super().__init__(address, timeout=_ANSWER_S)
-        self.serial = _Wire(self.serial, address)
+        self.serial: Any = _Wire(self.serial, address)
 
     def read_until(  # type: ignore[no-untyped-def]
         self, min_num_bytes, ending, timeout=_ANSWER_S, data_consumer=None, timeout_overall=None
@@ -220,7 +220,9 @@ class WireBoard(Board):
             self._held = False
             raise BoardError(f"the board at {self.address} stopped answering ({error}); reset it") from error
 
-    def _run(self, code: str | bytes, end: Callable[[], float], on_data: Callable[[bytes], None], limit_s: float) -> None:
+    def _run(
+        self, code: str | bytes, end: Callable[[], float], on_data: Callable[[bytes], None], limit_s: float
+    ) -> None:
         self._start(code)
         try:
             for piece in self._wire.pieces_to(_CTRL_D, end):

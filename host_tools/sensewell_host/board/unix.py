@@ -29,12 +29,22 @@ import sys, vfs, os
 _f = open({script!r})
 _s = _f.read()
 _f.close()
+class _Flash:
+    # VfsPosix of MicroPython 1.25 renames a file to itself, because both names share one buffer. Not a subclass:
+    # that would inherit the C protocol, and import would take it for the real thing.
+    def __init__(self, root):
+        self._root = root
+        self._flash = vfs.VfsPosix(root)
+    def rename(self, old, new, plain=vfs.VfsPosix()):
+        plain.rename(*(self._root + name if name[0] == '/' else name for name in (old, new)))
+    def __getattr__(self, name):
+        return getattr(self._flash, name)
 vfs.umount('/')
-vfs.mount(vfs.VfsPosix({folder!r}), '/')
+vfs.mount(_Flash({folder!r}), '/')
 os.chdir('/')
 sys.path[:] = ['', '.frozen', '/lib']
 sys.argv[:] = ['']
-del vfs, os, _f, sys
+del os, _f, sys, _Flash
 exec(_s, {{'__name__': '__main__'}})
 """
 
@@ -94,7 +104,9 @@ class UnixBoard(Board):
         if rest:
             on_line(rest.decode(errors="replace"))
 
-    def _run(self, code: str | bytes, end: Callable[[], float], on_data: Callable[[bytes], None], limit_s: float) -> None:
+    def _run(
+        self, code: str | bytes, end: Callable[[], float], on_data: Callable[[bytes], None], limit_s: float
+    ) -> None:
         with tempfile.TemporaryDirectory(prefix="sensewell-exec-") as work:
             script = Path(work) / "script.py"
             script.write_bytes(code.encode() if isinstance(code, str) else code)
@@ -118,7 +130,7 @@ class UnixBoard(Board):
                         os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
                 errors.seek(0)
-                complaint = errors.read().decode(errors="replace")
+                complaint = _as_on_a_board(errors.read().decode(errors="replace"))
         if process.returncode != 0:
             raise BoardScriptError(complaint or f"the process ended with status {process.returncode}")
 
@@ -157,6 +169,12 @@ class UnixBoard(Board):
 
     def reset(self) -> None:
         """Nothing to do: a unix board runs main.py only where it is told to."""
+
+
+def _as_on_a_board(traceback: str) -> str:
+    """A traceback without the frame of our own prelude."""
+    lines = [line for line in traceback.splitlines() if not line.startswith('  File "<stdin>"')]
+    return "\n".join(lines).replace('File "<string>"', 'File "<stdin>"')
 
 
 def _follow(process: subprocess.Popen[bytes], end: Callable[[], float], on_data: Callable[[bytes], None]) -> None:

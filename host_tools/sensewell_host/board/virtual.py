@@ -29,7 +29,7 @@ RUN = catalog.BUILD / "run"
 FIRST_PORT = 4001
 _START_S = 10.0
 
-# chip_keep_t of boards/firmware/chip.h: reset cause, ns per instruction, starts, reserved, unique id, entropy, wall clock
+# chip_keep_t of boards/firmware/chip.h: cause of reset, ns per instruction, starts, reserved, id, entropy, clock
 _KEEP = struct.Struct("<IIII8s16sq")
 _KEEP_STARTS = struct.Struct("<8xI")
 
@@ -188,14 +188,14 @@ def _listen(port: int | None) -> socket.socket:
             if port is None and error.errno == errno.EADDRINUSE:
                 continue
             if error.errno == errno.EADDRINUSE:
-                raise BoardError(f"port {port} is taken by another program: choose another, or none for a free one")
+                raise BoardError(
+                    f"port {port} is taken by another program: choose another, or none for a free one"
+                ) from error
             raise BoardError(f"cannot listen on port {port}: {error.strerror}") from error
     raise AssertionError("port 0 is always free")
 
 
-def _prepare_ram(
-    spec: catalog.BoardSpec, ram: Path, port: int, icount: bool, image: Path | None, keep: bool
-) -> None:
+def _prepare_ram(spec: catalog.BoardSpec, ram: Path, port: int, icount: bool, image: Path | None, keep: bool) -> None:
     """Make the file behind the board's RAM: blank, or with an image, or as the last run left it."""
     assert spec.qemu is not None
     content = image.read_bytes() if image else b""

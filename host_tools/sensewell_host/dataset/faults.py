@@ -24,10 +24,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sensewell import guard
-from sensewell.sensor.replay import KINDS
 
+from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
+
+use_device_path()
+from sensewell import guard  # noqa: E402
+from sensewell.sensor.replay import KINDS  # noqa: E402
 
 FULL_SCALE_RAW = 32767
 T_MASK = (1 << 30) - 1

@@ -1,0 +1,207 @@
+"""Plays recordings through the deployed bundle and prints what was decided; `sensewell run` sends and calls it.
+
+It stands outside the pipeline and uses only what everybody may. A line is a letter and a packed record in base64:
+  D  a decision   <iIIBBBBBbBBH  t_ms, sample, check, label, confidence %, quality %, source, cause, best, window,
+                                 rule, verdicts since the last decision
+  V  rejections   <IIHH          first sample, how many, verdict, channels (bit mask)
+  E  the end      plain numbers: samples, D lines, V lines, CRC-32 over all records in order
+`sample` counts from 0 and is the one that led to the decision; `window` is 1 if that completed a window; `best` is the
+model's own class for it, -1 if it was not asked; `check` a hash over the window's features and the model's scores:
+boards whose checks agree, agree bit for bit. `rule`: its number, 255 for none.
+"""
+
+import gc
+import struct
+from array import array
+from binascii import b2a_base64, crc32
+
+try:
+    import micropython
+    from micropython import const
+except ImportError:  # CPython: the same source, word by word
+    from sensewell._port import micropython, ptr16, ptr32
+
+    const = micropython.const
+
+from sensewell.bundle import Bundle
+from sensewell.pipeline import Pipeline
+from sensewell.sensor.replay import Replay
+
+_GAP_BIT = const(8)  # of a verdict: the one reason that no channel has
+
+
+@micropython.viper
+def _hash16(words, n: int, value: int) -> int:
+    p = ptr16(words)
+    i = 0
+    while i < n:
+        value = (value * 31 + p[i]) & 0x3FFFFFFF
+        i += 1
+    return value
+
+
+@micropython.viper
+def _hash32(words, n: int, value: int) -> int:
+    p = ptr32(words)
+    i = 0
+    while i < n:
+        value = (value * 31 + p[i]) & 0x3FFFFFFF  # the low 30 bits: the same for words of 32 and of 64 bits
+        i += 1
+    return value
+
+
+@micropython.viper
+def _found(verdicts, counters, n: int, gaps: int) -> int:
+    # every reason in the low 9 bits, the channels that have one above; a gap shows in its counter only
+    p = ptr16(verdicts)
+    c = ptr32(counters)
+    found = 0
+    if c[_GAP_BIT] != gaps:
+        found = 1 << _GAP_BIT
+    i = 0
+    while i < n:
+        if p[i]:
+            found |= p[i] | (0x200 << i)
+        i += 1
+    return found
+
+
+class Player:
+    """Opens and proves `bundle` (a path) once; `say` gets the lines. Raises Refused as Bundle.open and prove do."""
+
+    def __init__(self, bundle, board=None, say=print):
+        self._bundle = Bundle.open(bundle, board)
+        manifest = self._bundle.manifest
+        self._n = len(manifest["channels"])
+        self._period_ms = 1000 // manifest["rate_hz"]
+        self.pipeline = Pipeline(self._bundle)
+        self._bundle.prove(self.pipeline)
+        self._bundle.release()
+        self._say = say
+        self._row = array("h", bytes(2 * self._n))
+        self._decision = bytearray(22)
+        self._run = bytearray(12)
+        self._crc = self._runs = 0
+
+    def play(self, rows, faults=None, turn=None):
+        """Play `rows` (path or buffer) with `faults` and `turn` of sensor/replay.py.
+
+        The heap is locked on the whole way from sample to decision: an allocation there raises MemoryError.
+        """
+        replay = Replay(rows, self._n, self._period_ms, faults, turn)
+        pipeline, guard, row, n = self.pipeline, self.pipeline.guard, self._row, self._n
+        read, feed, verdicts, counters = replay.read, pipeline.feed, guard.verdicts, guard.counters
+        pipeline.reset()
+        self._crc = self._runs = 0
+        samples = decisions = seen = start = known = 0
+        windows = pipeline.windows
+        gaps = counters[_GAP_BIT]
+        gc.collect()
+        micropython.heap_lock()
+        try:
+            while True:
+                t_ms = read(row)
+                if t_ms < 0:
+                    break
+                decision = feed(row, t_ms)
+                found = _found(verdicts, counters, n, gaps)
+                if found or known or decision is not None:  # something to say: the heap is needed for that
+                    micropython.heap_unlock()
+                    if found != known:
+                        self._rejected(start, samples, known)
+                        start = samples
+                        known = found
+                    if found:
+                        gaps = counters[_GAP_BIT]
+                        seen |= found & 0x1FF
+                        if guard.taint:
+                            self._rejected(max(0, samples - guard.taint), samples, found)
+                    if decision is not None:
+                        self._decided(decision, samples, pipeline.windows != windows, seen)
+                        windows = pipeline.windows
+                        decisions += 1
+                        seen = 0
+                    micropython.heap_lock()
+                samples += 1
+        finally:
+            micropython.heap_unlock()
+            replay.close()
+        self._rejected(start, samples, known)
+        self._say("E %d %d %d %d" % (samples, decisions, self._runs, self._crc))
+
+    def measure(self, rows, limit=4000):
+        """Cost of feed() alone on `rows`, on a virtual board that counts instructions; one line
+
+        C samples, instructions of all, of the dearest, windows, instructions of all, of the dearest, heap bytes of all
+        where the feeds that complete a window are not among the samples.
+        """
+        import time
+
+        import virt
+
+        replay = Replay(rows, self._n, self._period_ms)
+        pipeline = self.pipeline
+        pipeline.clock = time.ticks_us  # as a node has it
+        row = self._row
+        pipeline.reset()
+        most = [0, 0]
+        count = [0, 0]
+        total = [0, 0]
+        virt.mark()
+        empty = virt.since()
+        gc.collect()
+        gc.disable()
+        heap = 0
+        for _ in range(limit):
+            t_ms = replay.read(row)
+            if t_ms < 0:
+                break
+            windows = pipeline.windows
+            before = gc.mem_alloc()
+            virt.mark()
+            pipeline.feed(row, t_ms)
+            cost = virt.since() - empty
+            heap += gc.mem_alloc() - before
+            kind = int(pipeline.windows != windows)
+            count[kind] += 1
+            total[kind] += cost
+            most[kind] = max(most[kind], cost)
+        gc.enable()
+        replay.close()
+        self._say("C %d %d %d %d %d %d %d" % (count[0], total[0], most[0], count[1], total[1], most[1], heap))
+
+    def _rejected(self, start, end, found):
+        if found and end > start:
+            struct.pack_into("<IIHH", self._run, 0, start, end - start, found & 0x1FF, found >> 9)
+            self._runs += 1
+            self._send("V ", self._run)
+
+    def _decided(self, decision, sample, window, verdicts):
+        pipeline = self.pipeline
+        check = 0
+        best = pipeline.best if window else -1
+        if best >= 0:
+            check = _hash16(pipeline.vector, len(pipeline.vector), 0)
+            check = _hash32(pipeline.scores, len(pipeline.scores), check)
+        struct.pack_into(
+            "<iIIBBBBBbBBH",
+            self._decision,
+            0,
+            decision.t_ms,
+            sample,
+            check,
+            decision.label_id,
+            decision.confidence_pct,
+            decision.quality_pct,
+            decision.source_id,
+            decision.cause_id,
+            best,
+            int(window),
+            decision.rule_id & 0xFF,
+            verdicts,
+        )
+        self._send("D ", self._decision)
+
+    def _send(self, letter, record):
+        self._crc = crc32(record, self._crc)
+        self._say(letter + str(b2a_base64(record)[:-1], "ascii"))

@@ -1,0 +1,214 @@
+"""Import of plain CSV (.csv, .csv.gz): a table with a header, and the schema that says what its columns are.
+
+Every defect of the file is one clear sentence with its line. Must not know any particular dataset.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensewell_host.dataset.recording import MISSING, Dataset, Recording, to_counts, unique_name
+from sensewell_host.dataset.schema import Schema
+from sensewell_host.errors import SensewellError
+
+HOLE_S = 2.0  # rows lost for longer than this end a recording; fewer are put back as MISSING
+_NONE = {"", "nan", "NaN", "NAN", "null", "NULL", "None", "NA", "N/A"}
+
+
+@dataclass
+class ImportReport:
+    """What the import found and did; everything it changed is counted."""
+
+    rows: int = 0
+    recordings: int = 0
+    missing: dict[str, int] = field(default_factory=dict)  # cells without a reading, by channel
+    clipped: dict[str, int] = field(default_factory=dict)  # values outside the channel's counts, by channel
+    rows_put_back: int = 0  # rows lost in time, now MISSING
+    split_at_holes: int = 0  # recordings that went on after a hole longer than HOLE_S
+
+
+def import_csv(
+    path: Path, schema: Schema | None = None, schema_path: Path | None = None
+) -> tuple[Dataset, ImportReport]:
+    """The dataset in `path`. Without a schema: the JSON of the same name beside the CSV."""
+    if schema is None:
+        schema = Schema.load(schema_path or default_schema_path(path))
+    header, lines, cells = _read(path, schema)
+    where = {name: header.index(name) for name in schema.needed}
+    report = ImportReport(rows=len(cells))
+
+    values = np.empty((len(cells), len(schema.channels)))
+    for number, (column, factor) in enumerate(zip(schema.columns, schema.factors, strict=True)):
+        values[:, number] = _numbers(path, column, [row[where[column]] for row in cells], lines)
+        for none in schema.missing:
+            values[values[:, number] == none, number] = np.nan
+        values[:, number] *= factor
+    counts, clipped = to_counts(values, schema.channels)
+    for number, channel in enumerate(schema.channels):
+        report.missing[channel.name] = int((counts[:, number] == MISSING).sum())
+        report.clipped[channel.name] = clipped[number]
+
+    time_s = None
+    if schema.time:
+        column, unit_s = schema.time
+        time_s = _numbers(path, column, [row[where[column]] for row in cells], lines) * unit_s
+        if np.isnan(time_s).any():
+            line = lines[int(np.flatnonzero(np.isnan(time_s))[0])]
+            raise SensewellError(f"{path.name}, line {line}: column {column!r} has no time: every row needs one")
+
+    by = [*schema.recording, *[name for name in (schema.group, schema.label) if name]]
+    keys = [tuple(row[where[name]] for name in by) for row in cells]
+    recordings: list[Recording] = []
+    taken: dict[str, int] = {}
+    for start, end in _runs(keys):
+        first = cells[start]
+        key_name = "-".join(first[where[name]] for name in (schema.recording or by)) or path.name.split(".")[0]
+        pieces = [counts[start:end]]
+        if time_s is not None:
+            pieces = list(_on_the_grid(path, schema, counts[start:end], time_s[start:end], lines[start:end], report))
+        for piece in pieces:
+            name = unique_name(key_name, taken)
+            recordings.append(
+                Recording(
+                    name=name,
+                    samples=np.ascontiguousarray(piece),
+                    rate_hz=schema.rate_hz,
+                    label=first[where[schema.label]] if schema.label else "",
+                    group=first[where[schema.group]] if schema.group else name,
+                    extra={column: first[where[column]] for column in schema.extra},
+                )
+            )
+    report.recordings = len(recordings)
+    notes = {"source": path.name, "missing": report.missing, "clipped": report.clipped}
+    return Dataset(schema.name, schema.rate_hz, schema.channels, tuple(recordings), notes), report
+
+
+def default_schema_path(path: Path) -> Path:
+    """watch.csv.gz -> watch.json"""
+    return path.with_name(path.name.removesuffix(".gz").removesuffix(".csv") + ".json")
+
+
+def _read(path: Path, schema: Schema) -> tuple[list[str], list[int], list[list[str]]]:
+    """Header, line numbers and cells, checked to be a full table with the columns that the schema needs."""
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SensewellError(f"there is no file {path}") from None
+    except UnicodeDecodeError as error:
+        raise SensewellError(f"{path.name} is no UTF-8 text (byte {error.start}): save it as CSV in UTF-8") from error
+    except (OSError, EOFError, ValueError) as error:
+        raise SensewellError(f"{path.name} cannot be read: {error}") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if not any(header):
+            raise SensewellError(f"{path.name} is empty: expected a header with {', '.join(schema.needed)}")
+        _check_header(path, header, schema)
+        lines, cells = [], []
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise SensewellError(
+                    f"{path.name}, line {reader.line_num}: expected {len(header)} cells as in the header, "
+                    f"got {len(row)}"
+                )
+            lines.append(reader.line_num)
+            cells.append(row)
+    except csv.Error as error:
+        raise SensewellError(f"{path.name}, line {reader.line_num}: {error}") from error
+    if not cells:
+        raise SensewellError(f"{path.name} has a header and no rows")
+    return header, lines, cells
+
+
+def _check_header(path: Path, header: Sequence[str], schema: Schema) -> None:
+    doubled = [name for name in schema.needed if header.count(name) > 1]
+    if doubled:
+        raise SensewellError(f"{path.name}: column {doubled[0]!r} is there {header.count(doubled[0])} times")
+    absent = [name for name in schema.needed if name not in header]
+    if not absent:
+        return
+    near = difflib.get_close_matches(absent[0], header, 1)
+    raise SensewellError(
+        f"{path.name}: expected columns {', '.join(schema.needed)}; the file has {', '.join(header)}; "
+        f"not there: {', '.join(absent)}. Correct the header or the schema"
+        + (f" (is {near[0]!r} meant for {absent[0]!r}?)" if near else "")
+    )
+
+
+def _numbers(path: Path, column: str, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.float64]:
+    try:
+        values = np.array([math.nan if cell in _NONE else float(cell) for cell in cells])
+        bad = np.flatnonzero(np.isinf(values))
+    except ValueError:
+        bad = np.array([next(i for i, cell in enumerate(cells) if not _is_number(cell))])
+    if bad.size:
+        at = int(bad[0])
+        raise SensewellError(
+            f"{path.name}, line {lines[at]}, column {column!r}: expected a number, got {cells[at]!r} "
+            "(leave the cell empty where there is no reading)"
+        )
+    return values
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return cell in _NONE or math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _runs(keys: Sequence[tuple[str, ...]]) -> Iterator[tuple[int, int]]:
+    """[start, end) of rows in a row with the same key."""
+    start = 0
+    for at in range(1, len(keys) + 1):
+        if at == len(keys) or keys[at] != keys[start]:
+            yield start, at
+            start = at
+
+
+def _on_the_grid(
+    path: Path,
+    schema: Schema,
+    counts: NDArray[np.int16],
+    time_s: NDArray[np.float64],
+    lines: Sequence[int],
+    report: ImportReport,
+) -> Iterator[NDArray[np.int16]]:
+    """`counts` with a row for every period: a file that is replayed has no clock but the number of its rows."""
+    step = np.diff(time_s)
+    if (step <= 0).any():
+        at = int(np.flatnonzero(step <= 0)[0])
+        raise SensewellError(
+            f"{path.name}, line {lines[at + 1]}: time goes from {time_s[at]:g} s to {time_s[at + 1]:g} s; "
+            "it must rise inside a recording (is a recording column missing in the schema?)"
+        )
+    if len(step) and not 0.8 < np.median(step) * schema.rate_hz < 1.25:
+        raise SensewellError(
+            f"{path.name}, line {lines[0]}: rows are {np.median(step):g} s apart, rate_hz {schema.rate_hz} means "
+            f"{1 / schema.rate_hz:g} s: correct rate_hz or the unit of the time"
+        )
+    lost = np.rint(step * schema.rate_hz).astype(np.int64) - 1
+    ends = [*np.flatnonzero(step > HOLE_S).tolist(), len(counts) - 1]
+    report.split_at_holes += len(ends) - 1
+    start = 0
+    for end in ends:
+        inside = np.maximum(lost[start:end], 0)
+        place = np.concatenate(([0], np.cumsum(inside + 1)))
+        rows = np.full((int(place[-1]) + 1, counts.shape[1]), MISSING, np.int16)
+        rows[place] = counts[start : end + 1]
+        report.rows_put_back += int(inside.sum())
+        yield rows
+        start = end + 1

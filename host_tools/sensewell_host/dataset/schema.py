@@ -1,0 +1,154 @@
+"""The schema beside a CSV: which column is which channel, in what unit and scale, and what tells recordings apart.
+
+    {"name": "watch", "rate_hz": 50,
+     "channels": [{"name": "ax", "unit": "m/s2", "scale": 0.002394, "column": "ax_g", "factor": 9.80665}, ...],
+     "label": "exercise", "group": "person", "recording": ["rec"], "extra": ["side"],
+     "time": {"column": "t_ms", "unit": "ms"}, "missing": [-200]}
+
+| key       | meaning                                                                                              |
+|-----------|------------------------------------------------------------------------------------------------------|
+| channels  | SI value = cell * factor (1); counts = round((SI - offset) / scale); `column`: the name if left out  |
+| rate_hz   | nominal samples a second, 1..1000; slower sensors: 1, a second of the recording stands for a row     |
+| label     | column with what was going on; where it changes a new recording begins                               |
+| group     | column of what a split must keep together (person, machine, day); else every recording is a group    |
+| recording | column(s) that tell recordings apart                                                                 |
+| extra     | columns kept with each recording (their value in its first row)                                      |
+| time      | column and unit (s, ms, us): rows lost between are put back as MISSING, long holes end a recording   |
+| missing   | cells that mean "no reading", besides empty and nan                                                  |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sensewell_host.dataset.recording import ChannelInfo
+from sensewell_host.errors import SensewellError
+
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+_KEYS = {"name", "what", "rate_hz", "channels", "label", "group", "recording", "extra", "time", "missing"}
+_CHANNEL_KEYS = {"name", "unit", "scale", "offset", "column", "factor"}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A schema, checked. `columns` and `factors`: one a channel; `time`: (column, seconds of its unit) or None."""
+
+    name: str
+    rate_hz: int
+    channels: tuple[ChannelInfo, ...]
+    columns: tuple[str, ...]
+    factors: tuple[float, ...]
+    label: str | None = None
+    group: str | None = None
+    recording: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    time: tuple[str, float] | None = None
+    missing: tuple[float, ...] = ()
+
+    @property
+    def needed(self) -> list[str]:
+        """Every column the CSV must have, once each."""
+        names = [*self.columns, *self.recording, *self.extra]
+        names += [name for name in (self.label, self.group, self.time[0] if self.time else None) if name]
+        return list(dict.fromkeys(names))
+
+    @staticmethod
+    def load(path: Path) -> Schema:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SensewellError(
+                f"no schema {path}: put a JSON file with the channels beside the CSV (README: your own data)"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise SensewellError(f"schema {path} cannot be read: {error}") from error
+        return Schema.parse(content, str(path))
+
+    @staticmethod
+    def parse(content: Any, where: str = "schema") -> Schema:
+        if not isinstance(content, dict):
+            raise SensewellError(f"{where}: expected a JSON object, got {type(content).__name__}")
+        _refuse_unknown(content, _KEYS, where)
+        rate_hz = content.get("rate_hz")
+        if not isinstance(rate_hz, int) or isinstance(rate_hz, bool) or not 1 <= rate_hz <= 1000:
+            raise SensewellError(f"{where}: expected rate_hz as a whole number 1..1000, got {rate_hz!r}")
+        entries = content.get("channels")
+        if not isinstance(entries, list) or not 1 <= len(entries) <= 16:
+            raise SensewellError(f"{where}: expected 1 to 16 channels, got {entries!r:.60}")
+        channels, columns, factors = [], [], []
+        for number, entry in enumerate(entries):
+            at = f"{where}, channel {number + 1}"
+            if not isinstance(entry, dict):
+                raise SensewellError(f"{at}: expected an object, got {entry!r}")
+            _refuse_unknown(entry, _CHANNEL_KEYS, at)
+            name = _text(entry, "name", at)
+            channels.append(
+                ChannelInfo(
+                    name, _text(entry, "unit", at, ""), _number(entry, "scale", at), _number(entry, "offset", at, 0.0)
+                )
+            )
+            columns.append(_text(entry, "column", at, name))
+            factors.append(_number(entry, "factor", at, 1.0))
+        names = [channel.name for channel in channels]
+        if len(set(names)) < len(names):
+            raise SensewellError(f"{where}: two channels have the same name: {', '.join(names)}")
+        return Schema(
+            name=_text(content, "name", where, "dataset"),
+            rate_hz=rate_hz,
+            channels=tuple(channels),
+            columns=tuple(columns),
+            factors=tuple(factors),
+            label=_text(content, "label", where, "") or None,
+            group=_text(content, "group", where, "") or None,
+            recording=_texts(content, "recording", where),
+            extra=_texts(content, "extra", where),
+            time=_time(content.get("time"), where),
+            missing=_numbers(content, "missing", where),
+        )
+
+
+def _refuse_unknown(entry: Mapping[str, Any], known: set[str], where: str) -> None:
+    unknown = sorted(set(entry) - known)
+    if unknown:
+        raise SensewellError(f"{where}: no such key: {', '.join(unknown)} (there are {', '.join(sorted(known))})")
+
+
+def _text(entry: Mapping[str, Any], key: str, where: str, default: str | None = None) -> str:
+    value = entry.get(key, default)
+    if not isinstance(value, str) or (not value and default is None):
+        raise SensewellError(f"{where}: expected {key!r} as text, got {value!r}")
+    return value
+
+
+def _texts(entry: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = entry.get(key, [])
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(text, str) and text for text in values):
+        raise SensewellError(f"{where}: expected {key!r} as a column or a list of columns, got {value!r}")
+    return tuple(values)
+
+
+def _number(entry: Mapping[str, Any], key: str, where: str, default: float | None = None) -> float:
+    value = entry.get(key, default)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise SensewellError(f"{where}: expected {key!r} as a number, got {value!r}")
+    return float(value)
+
+
+def _numbers(entry: Mapping[str, Any], key: str, where: str) -> tuple[float, ...]:
+    values = entry.get(key, [])
+    if not isinstance(values, list):
+        raise SensewellError(f"{where}: expected {key!r} as a list of numbers, got {values!r}")
+    return tuple(_number({key: value}, key, where) for value in values)
+
+
+def _time(value: Any, where: str) -> tuple[str, float] | None:
+    if value is None:
+        return None
+    if isinstance(value, dict) and isinstance(value.get("column"), str) and value.get("unit") in TIME_UNITS:
+        return value["column"], TIME_UNITS[value["unit"]]
+    raise SensewellError(f'{where}: expected "time" as {{"column": name, "unit": "s", "ms" or "us"}}, got {value!r}')

@@ -1,0 +1,69 @@
+"""Runs recordings through the device's own pipeline and writes down the feature vector of every window.
+
+Runs on MicroPython (unix port) and on CPython, started by device_run.py with the path of a job file:
+    {"manifest": as for a bundle, "source": file of int16 rows, "out": file, "jobs": [{"number", "first", "rows"}]}
+A job: segments number, number + 1 ... of rows[0], rows[1] ... rows, the first at row `first` of the source; the
+pipeline starts anew with each. A record of `out`, little-endian: uint32 segment, uint32 rows of the segment up to the
+window's end, int16 quality %, int16 each feature. It prints `P n` (segments done so far), at the end `E {...}` (what
+the guard said).
+"""
+
+import json
+import struct
+import sys
+from array import array
+
+from sensewell.guard import REASONS
+from sensewell.pipeline import Pipeline
+from sensewell.sensor.replay import Replay
+
+
+class _Bundle:
+    # A manifest without a model: all the way from sample to features, and nothing after it
+    def __init__(self, manifest):
+        self.manifest = manifest
+        self.sections = {}
+
+
+def run(job):
+    manifest = job["manifest"]
+    n = len(manifest["channels"])
+    period_ms = 1000 // manifest["rate_hz"]
+    pipeline = Pipeline(_Bundle(manifest))
+    row = array("h", bytes(2 * n))
+    out = open(job["out"], "wb")  # noqa: SIM115
+    source = open(job["source"], "rb")  # noqa: SIM115
+    done = samples = 0
+    for task in job["jobs"]:
+        source.seek(task["first"] * 2 * n)
+        number = task["number"]
+        for rows in task["rows"]:
+            pipeline.reset()
+            replay = Replay(source.read(rows * 2 * n), n, period_ms)
+            at = 0
+            while True:
+                t_ms = replay.read(row)
+                if t_ms < 0:
+                    break
+                at += 1
+                before = pipeline.windows
+                pipeline.feed(row, t_ms)
+                if pipeline.windows != before:
+                    out.write(struct.pack("<IIh", number, at, pipeline.window.quality_pct))
+                    out.write(bytes(pipeline.vector))
+            samples += at
+            number += 1
+            done += 1
+            if done % 16 == 0:
+                print("P", done)
+    out.close()
+    source.close()
+    reasons = {}
+    for name, count in zip(REASONS, pipeline.guard.counters):  # noqa: B905
+        reasons[name] = count
+    print("E", json.dumps({"samples": samples, "bad": pipeline.bad, "reasons": reasons}))
+
+
+with open(sys.argv[1]) as _file:
+    _job = json.load(_file)
+run(_job)

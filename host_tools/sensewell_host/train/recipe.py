@@ -1,0 +1,497 @@
+"""The recipe of a model, models/NAME/model.toml: what it decides, from which channels, under which rules, how well.
+
+Reads and checks it, and puts names in place of numbers: a recipe says `std.gn`, a manifest {"f": "std", "c": 7}.
+Must not know recordings or forests. models/watch/model.toml shows every key with its meaning.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sensewell_host.dataset.recording import ChannelInfo
+from sensewell_host.device_run import DataPath
+from sensewell_host.errors import SensewellError
+
+tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+
+_FEATURE = re.compile(r"^([a-z0-9]+)\.([A-Za-z0-9_]+)((?: [a-z]+=[A-Za-z0-9_-]+)*)$")
+_CHANNEL_KEYS = ("d", "e")  # parameters of a feature that name another channel
+_DERIVED = ("norm", "dyn")
+_KINDS = ("extra_trees", "random_forest", "decision_tree")
+_VOTES = ("hard", "soft")
+_GUARD_KEYS = (
+    "lo_raw", "hi_raw", "sat_lo_raw", "sat_hi_raw", "stuck_n", "stuck_tol_raw", "constant_lo_raw", "constant_hi_raw",
+    "spike_raw", "rate_raw", "resync_n",
+)  # fmt: skip
+_ARBITER = {
+    "min_confidence_pct": 40, "smooth_n": 2, "smooth_m": 3, "hold_ms": 3000, "return_n": 2, "deadline_ms": 1000,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to grow a forest. `settings`: of scikit-learn's estimator."""
+
+    kind: str
+    settings: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        leaves = self.settings.get("max_leaf_nodes")
+        trees = f"{self.settings['n_estimators']} trees" if "n_estimators" in self.settings else "1 tree"
+        return f"{self.kind}, {trees}" + (f" x {leaves} leaves" if leaves else "")
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Three channels that turn, mirror and speed up together: y = m + (x - m) (1 + speed (s - 1)) for a movement s
+    times as fast, where m is the window's mean (keep_mean: gravity) or 0."""
+
+    of: tuple[int, int, int]
+    mirror: tuple[int, int, int]
+    speed: float
+    keep_mean: bool
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Copies of the training windows as other people would have made them; made from raw counts."""
+
+    copies: int = 0
+    shift_n: int = 0
+    time_scale: tuple[float, float] = (1.0, 1.0)
+    gain: float = 0.0
+    mirror: float = 0.0
+    rotate_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    vectors: tuple[Vector, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the features are chosen: "fixed" takes the list; "loso" drops the least useful until `keep` are left and
+    takes the smallest set that is within `tolerance` of the best."""
+
+    choose: str = "fixed"
+    keep: int = 8
+    tolerance: float = 0.005
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe. Guard, condition, rules and arbiter are in the manifest's words, but rules and fallback name
+    their labels, and rules name their feature or channel (`on`)."""
+
+    path: Path
+    name: str
+    version: int
+    what: str
+    boards: tuple[str, ...]
+    source: str
+    rate_hz: int
+    channels: tuple[str, ...]
+    labels: tuple[str, ...]
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    targets: dict[str, float]
+    guard: dict[str, Any]
+    bad_samples: dict[str, Any]
+    condition: dict[str, Any]
+    window: dict[str, int]
+    derived: dict[str, dict[str, Any]]
+    features: tuple[str, ...]
+    choice: Choice
+    augment: Augment
+    candidates: tuple[Candidate, ...]
+    vote: str
+    seed: int
+    rules: tuple[dict[str, Any], ...]
+    arbiter: dict[str, Any]
+    fallback: str
+    content: bytes = field(repr=False, default=b"")
+
+    @staticmethod
+    def load(path: Path) -> Recipe:
+        """Read `path`, or the model.toml in the folder `path`."""
+        if path.is_dir():
+            path = path / "model.toml"
+        try:
+            content = path.read_bytes()
+            return _parse(path, content, tomllib.loads(content.decode()))
+        except FileNotFoundError:
+            raise SensewellError(f"there is no recipe {path}: models/watch/model.toml is an example") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SensewellError(f"recipe {path} cannot be read: {error}") from error
+
+    def check_channels(self, channels: Sequence[ChannelInfo], rate_hz: int) -> None:
+        """Raise unless a dataset has these very channels, in this order, at this rate."""
+        found = tuple(channel.name for channel in channels)
+        if found != self.channels:
+            raise SensewellError(
+                f"{self.path.name} expects channels {', '.join(self.channels)}; the recordings have {', '.join(found)}"
+            )
+        if rate_hz != self.rate_hz:
+            raise SensewellError(f"{self.path.name} expects {self.rate_hz} Hz; the recordings have {rate_hz} Hz")
+
+    def data_path(self, features: Sequence[str] | None = None) -> DataPath:
+        """What the device needs to turn recordings into these features (default: all of the recipe's)."""
+        return DataPath(
+            rate_hz=self.rate_hz,
+            n_channels=len(self.channels),
+            length=self.window["length"],
+            hop=self.window["hop"],
+            features=tuple(self.feature_specs(self.features if features is None else features)),
+            derived=tuple(self.derived_specs()),
+            guard=self.guard,
+            bad_samples=self.bad_samples,
+            condition=self.condition,
+        )
+
+    def derived_specs(self) -> list[dict[str, Any]]:
+        """The derived channels in the manifest's words."""
+        return [dict(spec) for spec in self.derived.values()]
+
+    def feature_specs(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """`acorr.gn lag=10` -> {"f": "acorr", "c": 7, "lag": 10}"""
+        places = {name: place for place, name in enumerate([*self.channels, *self.derived])}
+        return [feature_spec(name, places, self.path.name) for name in names]
+
+
+def feature_spec(text: str, places: Mapping[str, int], where: str) -> dict[str, Any]:
+    """One feature in the manifest's words; what is a feature at all, the device says when it is asked to compute it."""
+    found = _FEATURE.match(text)
+    if not found:
+        raise SensewellError(f"{where}: {text!r} is no feature: expected e.g. 'std.ax' or 'acorr.gn lag=10'")
+    spec: dict[str, Any] = {"f": found[1], "c": _place(found[2], places, text, where)}
+    for part in found[3].split():
+        key, _, value = part.partition("=")
+        if key in _CHANNEL_KEYS:
+            spec[key] = _place(value, places, text, where)
+        elif re.fullmatch(r"-?\d+", value):
+            spec[key] = int(value)
+        else:
+            raise SensewellError(f"{where}: {text!r}: expected {key} as a whole number, got {value!r}")
+    return spec
+
+
+def _place(channel: str, places: Mapping[str, int], text: str, where: str) -> int:
+    if channel not in places:
+        raise SensewellError(f"{where}: {text!r}: there is no channel {channel!r} (there are {', '.join(places)})")
+    return places[channel]
+
+
+class _Table:
+    """A table of the recipe that knows which of its keys were asked for."""
+
+    def __init__(self, content: Any, where: str) -> None:
+        if not isinstance(content, dict):
+            raise SensewellError(f"{where}: expected a table, got {content!r:.60}")
+        self._content = content
+        self._asked: set[str] = set()
+        self.where = where
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._content
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content)
+
+    def value(self, key: str, kinds: tuple[type, ...], what: str, default: Any = None) -> Any:
+        self._asked.add(key)
+        found = self._content.get(key, default)
+        if not isinstance(found, kinds) or (isinstance(found, bool) and bool not in kinds):
+            raise SensewellError(f"{self.where}: expected {key} as {what}, got {found!r}")
+        return found
+
+    def text(self, key: str, default: str | None = None) -> str:
+        return str(self.value(key, (str,), "text", default))
+
+    def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
+        found = int(self.value(key, (int,), "a whole number", default))
+        if not low <= found <= high:
+            raise SensewellError(f"{self.where}: expected {key} in {low}..{high}, got {found}")
+        return found
+
+    def number(self, key: str, default: float | None = None) -> float:
+        return float(self.value(key, (int, float), "a number", default))
+
+    def flag(self, key: str, default: bool) -> bool:
+        return bool(self.value(key, (bool,), "true or false", default))
+
+    def texts(self, key: str, default: list[str] | None = None) -> tuple[str, ...]:
+        found = self.value(key, (list,), "a list of texts", default)
+        if not all(isinstance(text, str) for text in found):
+            raise SensewellError(f"{self.where}: expected {key} as a list of texts, got {found!r}")
+        return tuple(found)
+
+    def numbers(self, key: str, n: int, default: list[float] | None = None) -> tuple[float, ...]:
+        found = self.value(key, (list,), f"a list of {n} numbers", default)
+        if len(found) != n or not all(isinstance(x, (int, float)) for x in found):
+            raise SensewellError(f"{self.where}: expected {key} as a list of {n} numbers, got {found!r}")
+        return tuple(float(x) for x in found)
+
+    def table(self, key: str) -> _Table:
+        self._asked.add(key)
+        return _Table(self._content.get(key, {}), f"{self.where} [{key}]")
+
+    def tables(self, key: str) -> list[_Table]:
+        self._asked.add(key)
+        entries = self._content.get(key, [])
+        if not isinstance(entries, list):
+            raise SensewellError(f"{self.where}: expected [[{key}]] as a list of tables")
+        return [_Table(entry, f"{self.where} [[{key}]] {number + 1}") for number, entry in enumerate(entries)]
+
+    def done(self) -> None:
+        unknown = sorted(set(self._content) - self._asked)
+        if unknown:
+            raise SensewellError(
+                f"{self.where}: no such key: {', '.join(unknown)} (there are {', '.join(sorted(self._asked))})"
+            )
+
+
+def _parse(path: Path, content: bytes, toml: dict[str, Any]) -> Recipe:
+    top = _Table(toml, path.name)
+    data = top.table("data")
+    channels = data.texts("channels")
+    if not channels or len(set(channels)) < len(channels):
+        raise SensewellError(f"{data.where}: expected channels, each once, got {', '.join(channels) or 'none'}")
+    derived = _derived(top.table("derived"), channels)
+    window = top.table("window")
+    length = window.whole("length", 2, 256)
+    shape = {
+        "length": length,
+        "hop": window.whole("hop", 1, length),
+        "min_quality_pct": window.whole("min_quality_pct", 0, 100, 80),
+    }
+    window.done()
+    features, choice = _features(top.table("features"), [*channels, *derived])
+    model = top.table("model")
+    candidates = tuple(_candidate(entry) for entry in model.tables("candidate"))
+    if not candidates:
+        raise SensewellError(f"{model.where}: expected at least one [[model.candidate]]")
+    vote = model.text("vote", "hard")
+    if vote not in _VOTES:
+        raise SensewellError(f"{model.where}: expected vote as one of {', '.join(_VOTES)}, got {vote!r}")
+    seed = model.whole("seed", 0, 2**31 - 1, 0)
+    model.done()
+    arbiter, fallback = _arbiter(top.table("arbiter"))
+    targets = top.table("targets")
+    bad = top.table("bad_samples")
+    recipe = Recipe(
+        path=path,
+        name=top.text("name"),
+        version=top.whole("version", 1, 2**30 - 1),
+        what=top.text("what", ""),
+        boards=top.texts("boards", ["*"]),
+        source=data.text("source"),
+        rate_hz=data.whole("rate_hz", 1, 1000),
+        channels=channels,
+        labels=data.texts("labels"),
+        train=data.texts("train"),
+        test=data.texts("test"),
+        targets={key: targets.number(key) for key in targets},
+        guard=_guard(top.table("guard"), channels),
+        bad_samples={"policy": bad.text("policy", "hold"), "fill_n": bad.whole("fill_n", 0, shape["hop"] - 1, 0)},
+        condition=_condition(top.table("condition"), channels),
+        window=shape,
+        derived=derived,
+        features=features,
+        choice=choice,
+        augment=_augment(top.table("augment"), channels),
+        candidates=candidates,
+        vote=vote,
+        seed=seed,
+        rules=tuple(_rule(entry) for entry in top.tables("rule")),
+        arbiter=arbiter,
+        fallback=fallback,
+        content=content,
+    )
+    for table in (data, bad, top):
+        table.done()
+    if len(set(recipe.labels)) < max(2, len(recipe.labels)):
+        raise SensewellError(f"{data.where}: expected two labels at least, each once, got {', '.join(recipe.labels)}")
+    recipe.feature_specs(recipe.features)  # unknown channels come up here
+    for rule in recipe.rules:
+        if rule["on"] not in (*features, *channels):
+            raise SensewellError(
+                f"{path.name}: rule {rule['name']} is on {rule['on']!r}: neither a channel nor a feature of this recipe"
+            )
+    return recipe
+
+
+def _derived(table: _Table, channels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name in table:
+        entry = table.table(name)
+        kinds = [kind for kind in _DERIVED if kind in entry]
+        if len(kinds) != 1 or name in channels:
+            raise SensewellError(f"{entry.where}: expected a new name and one of {', '.join(_DERIVED)}")
+        places = {channel: place for place, channel in enumerate(channels)}
+        of = [_place(channel, places, name, table.where) for channel in entry.texts(kinds[0])]
+        spec: dict[str, Any] = {kinds[0]: of}
+        if "shift" in entry:
+            spec["shift"] = entry.whole("shift", 0, 1)
+        entry.done()
+        found[name] = spec
+    table.done()
+    return found
+
+
+def _features(table: _Table, channels: Sequence[str]) -> tuple[tuple[str, ...], Choice]:
+    """`each` x `of`, then `more`; `acorr lag=10` of gn is `acorr.gn lag=10`."""
+    names = []
+    for kind in table.texts("each", []):
+        word, _, rest = kind.partition(" ")
+        names += [f"{word}.{channel}" + (f" {rest}" if rest else "") for channel in table.texts("of", list(channels))]
+    names += table.texts("more", [])
+    choice = Choice(table.text("choose", "fixed"), table.whole("keep", 1, 96, 8), table.number("tolerance", 0.005))
+    if choice.choose not in ("fixed", "loso"):
+        raise SensewellError(f'{table.where}: expected choose as "fixed" or "loso", got {choice.choose!r}')
+    table.texts("of", [])
+    table.done()
+    if not names or len(set(names)) < len(names) or len(names) > 96:
+        raise SensewellError(f"{table.where}: expected 1 to 96 features, each once, got {len(names)}")
+    return tuple(names), choice
+
+
+def _guard(table: _Table, channels: Sequence[str]) -> dict[str, Any]:
+    guard: dict[str, Any] = {"gap_ms": table.whole("gap_ms", 0, 2**28, 0)}
+    limits: list[dict[str, int]] = [{} for _ in channels]
+    places = {channel: place for place, channel in enumerate(channels)}
+    for entry in table.tables("channel"):
+        given = {key: entry.whole(key, -32768, 65535) for key in _GUARD_KEYS if key in entry}
+        for channel in entry.texts("of"):
+            limits[_place(channel, places, channel, entry.where)].update(given)
+        entry.done()
+    guard["channels"] = limits
+    pairs = []
+    for entry in table.tables("disagree"):
+        between = entry.texts("of")
+        if len(between) != 2:
+            raise SensewellError(f"{entry.where}: expected `of` as two channels, got {', '.join(between)}")
+        a, b = (_place(channel, places, channel, entry.where) for channel in between)
+        pairs.append(
+            {
+                "a": a,
+                "b": b,
+                "limit_raw": entry.whole("limit_raw", 1, 65535),
+                "dwell": entry.whole("dwell", 1, 30000, 1),
+            }
+        )
+        entry.done()
+    if pairs:
+        guard["disagree"] = pairs
+    table.done()
+    return guard
+
+
+def _condition(table: _Table, channels: Sequence[str]) -> dict[str, Any]:
+    places = {channel: place for place, channel in enumerate(channels)}
+    condition: dict[str, Any] = {}
+    for key, plural, keys in (
+        ("filter", "filters", ("n", "shift")),
+        ("normalise", "normalise", ("offset_raw", "gain_q12")),
+    ):
+        entries = table.tables(key)
+        if not entries:
+            continue
+        specs: list[dict[str, Any]] = [{} for _ in channels]
+        for entry in entries:
+            given: dict[str, Any] = {name: entry.whole(name, -32768, 32767) for name in keys if name in entry}
+            if key == "filter":
+                given["kind"] = entry.text("kind")
+            for channel in entry.texts("of"):
+                specs[_place(channel, places, channel, entry.where)].update(given)
+            entry.done()
+        condition[plural] = specs
+    table.done()
+    return condition
+
+
+def _augment(table: _Table, channels: Sequence[str]) -> Augment:
+    places = {channel: place for place, channel in enumerate(channels)}
+    vectors = []
+    for entry in table.tables("vector"):
+        of = tuple(_place(channel, places, channel, entry.where) for channel in entry.texts("of"))
+        if len(of) != 3:
+            raise SensewellError(f"{entry.where}: expected `of` as three channels, got {len(of)}")
+        mirror = tuple(int(sign) for sign in entry.numbers("mirror", 3, [1, 1, 1]))
+        if not set(mirror) <= {-1, 1}:
+            raise SensewellError(f"{entry.where}: expected mirror as three of 1 and -1, got {mirror}")
+        vectors.append(
+            Vector(
+                (of[0], of[1], of[2]),
+                (mirror[0], mirror[1], mirror[2]),
+                entry.number("speed", 0.0),
+                entry.flag("keep_mean", False),
+            )
+        )
+        entry.done()
+    slow, fast = table.numbers("time_scale", 2, [1.0, 1.0])
+    if not 0.25 <= slow <= fast <= 4:
+        raise SensewellError(f"{table.where}: expected time_scale as two rising numbers in 0.25..4, got {slow}, {fast}")
+    a, b, c = table.numbers("rotate_deg", 3, [0.0, 0.0, 0.0])
+    augment = Augment(
+        copies=table.whole("copies", 0, 20, 0),
+        shift_n=table.whole("shift_n", 0, 1000, 0),
+        time_scale=(slow, fast),
+        gain=table.number("gain", 0.0),
+        mirror=table.number("mirror", 0.0),
+        rotate_deg=(a, b, c),
+        vectors=tuple(vectors),
+    )
+    table.done()
+    return augment
+
+
+def _candidate(table: _Table) -> Candidate:
+    kind = table.text("kind")
+    if kind not in _KINDS:
+        raise SensewellError(f"{table.where}: expected kind as one of {', '.join(_KINDS)}, got {kind!r}")
+    settings: dict[str, Any] = {}
+    if kind != "decision_tree":
+        settings["n_estimators"] = table.whole("trees", 1, 255)
+    for key, low, high in (("max_leaf_nodes", 2, 4096), ("max_depth", 1, 32), ("min_samples_leaf", 1, 10_000)):
+        if key in table:
+            settings[key] = table.whole(key, low, high)
+    if "max_features" in table:
+        settings["max_features"] = table.value("max_features", (str, float, int), "a share, a number or a name")
+    if table.flag("balanced", False):
+        settings["class_weight"] = "balanced"
+    table.done()
+    return Candidate(kind, settings)
+
+
+def _rule(table: _Table) -> dict[str, Any]:
+    rule: dict[str, Any] = {
+        "name": table.text("name"),
+        "on": table.text("on"),
+        "when": table.text("when"),
+        "limit": table.whole("limit", -32768, 32767),
+        "label": table.text("label"),
+    }
+    if "clear" in table:
+        rule["clear"] = table.whole("clear", -32768, 32767)
+    for key in ("dwell_ms", "clear_dwell_ms"):
+        if key in table:
+            rule[key] = table.whole(key, 0, 2**28)
+    if "priority" in table:
+        rule["priority"] = table.whole("priority", 0, 1000)
+    if "interlock" in table:
+        rule["interlock"] = table.flag("interlock", False)
+    if "on_bad" in table:
+        rule["on_bad"] = table.text("on_bad")
+    table.done()
+    return rule
+
+
+def _arbiter(table: _Table) -> tuple[dict[str, int], str]:
+    arbiter = {key: table.whole(key, 0, 2**28, default) for key, default in _ARBITER.items()}
+    fallback = table.text("fallback", "unknown")
+    table.done()
+    return arbiter, fallback

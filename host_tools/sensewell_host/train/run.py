@@ -1,0 +1,353 @@
+"""Training, from recordings to a forest: features by the device's code, choice by leaving one group out, one last test.
+
+The test groups are featurised and judged once, after everything is chosen and fitted; nothing here looks at them
+before. Writes build/models/NAME/: train.json (all figures), forest.joblib (the fitted model), features.npz (vectors).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensewell_host.dataset import seglearn
+from sensewell_host.dataset.recording import ChannelInfo, Dataset, Recording
+from sensewell_host.dataset.split import Split, split_by_group
+from sensewell_host.device_run import ROOT, DataPath, Progress, Windows, features_of
+from sensewell_host.errors import SensewellError
+from sensewell_host.train import forest
+from sensewell_host.train.augment import augment
+from sensewell_host.train.forest import Classes, Examples, Score, Vectors
+from sensewell_host.train.recipe import Candidate, Recipe
+
+DATA = ROOT / "build" / "data"
+_STATISTICS = (1, 50, 99)  # percentiles kept for drift
+_FULL_QUALITY = 100
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What training found. Vectors are those of windows of sufficient quality, in the order of the recordings.
+
+    `train_windows`, `test_windows`: all windows as the device made them (`X_train` is a part of the first one's X).
+    `model`: scikit-learn classifier whose class k is `recipe.labels[k]`. `loso`: of the chosen candidate, on the
+    training groups. `test`: of the groups nobody has seen.
+    """
+
+    recipe: Recipe
+    channels: tuple[ChannelInfo, ...]
+    features: tuple[str, ...]
+    model: Any
+    vote: str
+    X_train: Vectors
+    y_train: Classes
+    groups_train: NDArray[np.str_]
+    X_test: Vectors
+    y_test: Classes
+    groups_test: NDArray[np.str_]
+    split: Split
+    train_windows: Windows
+    test_windows: Windows
+    statistics: dict[str, list[int]]
+    loso: Score
+    test: Score
+    figures: dict[str, Any]
+    missed: tuple[str, ...]
+
+    @property
+    def X_check(self) -> Vectors:
+        """Every vector there is, for the proof that a converted model answers like this one."""
+        return np.concatenate([self.X_train, self.X_test])
+
+    def golden(self, rows: int = 16, windows: int = 2) -> tuple[Vectors, NDArray[np.int16]]:
+        """Vectors (rows, features), spread over the classes, and raw windows (windows, length, channels) without a bad
+        sample, all of the training side: what a board must answer as the host does before the model may decide."""
+        by_class = [np.flatnonzero(self.y_train == k) for k in range(len(self.recipe.labels))]
+        picked: list[int] = []
+        for turn in range(rows):
+            of = by_class[turn % len(by_class)]
+            if len(of):
+                picked.append(int(of[(turn // len(by_class) * 2 + 1) * len(of) // (2 * (rows // len(by_class) + 1))]))
+        table = self.train_windows
+        clean = np.flatnonzero(table.quality_pct == _FULL_QUALITY)
+        length = self.recipe.window["length"]
+        raw = []
+        for turn in range(min(windows, len(clean))):
+            at = clean[(2 * turn + 1) * len(clean) // (2 * windows)]
+            end = table.end[at]
+            raw.append(self.split.train[table.source[at]].samples[end - length : end])
+        return self.X_train[picked], np.array(raw, np.int16)
+
+
+def load_dataset(recipe: Recipe) -> Dataset:
+    """The recordings that a recipe is for: "seglearn" is fetched once, else the folder of an imported dataset."""
+    if recipe.source == "seglearn":
+        dataset, _ = seglearn.fetch(DATA / seglearn.NAME, DATA)
+    else:
+        folder = Path(recipe.source)
+        dataset = Dataset.load(folder if folder.is_absolute() else recipe.path.parent / folder)
+    recipe.check_channels(dataset.channels, dataset.rate_hz)
+    unknown = sorted(set(dataset.labels) - set(recipe.labels))
+    if unknown:
+        raise SensewellError(
+            f"{recipe.path.name} knows the labels {', '.join(recipe.labels)}; the recordings have also "
+            f"{', '.join(unknown)}"
+        )
+    return dataset
+
+
+def train(
+    recipe_path: Path,
+    out_dir: Path | None = None,
+    progress: Progress | None = None,
+    dataset: Dataset | None = None,
+    engine: str = "auto",
+) -> TrainResult:
+    """Train as `recipe_path` says (a model.toml or its folder) and write the results to `out_dir` (build/models/NAME).
+
+    dataset: instead of the recipe's source. engine: as in device_run.features_of. The same input gives the same forest,
+    whatever the number of cores. Targets that were missed are in `missed`; it is for the caller to mind them.
+    """
+    started = time.monotonic()
+    recipe = Recipe.load(recipe_path)
+    out_dir = out_dir or ROOT / "build" / "models" / recipe.name
+    dataset = dataset or load_dataset(recipe)
+    split = split_by_group(dataset, recipe.train, recipe.test)
+    seconds: dict[str, float] = {}
+
+    def lap(what: str) -> None:
+        seconds[what] = round(time.monotonic() - started - sum(seconds.values()), 2)
+
+    # the training side: all that is chosen and fitted
+    path = recipe.data_path()
+    least = recipe.window["min_quality_pct"]
+    learn = features_of([r.samples for r in split.train], path, progress=progress, engine=engine)
+    good = learn.quality_pct >= least
+    y_train, groups_train = _truth(split.train, learn, recipe.labels)
+    examples = Examples(learn.X[good], y_train[good], groups_train[good])
+    lacking = [label for k, label in enumerate(recipe.labels) if k not in examples.y]
+    if lacking:
+        raise SensewellError(
+            f"the training recordings have no window of {', '.join(lacking)} that is good enough to learn from: "
+            f"{int(good.sum())} of {len(good)} windows are"
+        )
+    lap("features")
+    copies = augment(split.train, learn.source, learn.end, path.length, recipe.augment, recipe.seed)
+    copied = [_copy_features(copy, path, progress, engine) for copy in copies]
+    examples = replace(
+        examples,
+        copies=tuple(X[good] for X, _ in copied),
+        copies_valid=tuple((quality >= least)[good] for _, quality in copied),
+    )
+    lap("copies")
+    chosen = _choose(recipe, examples, progress)
+    lap("choice and fit")
+    columns, model = chosen.columns, chosen.model
+    features = tuple(recipe.features[column] for column in columns)
+
+    # then the one look at the groups held out
+    unseen = features_of([r.samples for r in split.test], path, progress=progress, engine=engine)
+    kept = unseen.quality_pct >= recipe.window["min_quality_pct"]
+    y_test, groups_test = _truth(split.test, unseen, recipe.labels)
+    X_test = np.ascontiguousarray(unseen.X[kept][:, columns])
+    test_scores = forest.scores(model, X_test, recipe.vote)
+    test = forest.judge(y_test[kept], test_scores.argmax(1), groups_test[kept], len(recipe.labels))
+    lap("test")
+
+    X_train = np.ascontiguousarray(examples.X[:, columns])
+    levels = np.percentile(X_train, _STATISTICS, axis=0, method="nearest").astype(int)
+    missed = _missed(recipe, chosen.loso, test)
+    figures: dict[str, Any] = {
+        "name": recipe.name,
+        "version": recipe.version,
+        "labels": list(recipe.labels),
+        "features": list(features),
+        "vote": recipe.vote,
+        **chosen.figures,
+        "test": {**test.as_dict(), "confidence": _gate(test_scores, y_test[kept], recipe)},
+        "targets": recipe.targets,
+        "targets_missed": list(missed),
+        "windows": {
+            "train": len(X_train),
+            "test": len(X_test),
+            "too_bad": int((~good).sum() + (~kept).sum()),
+        },
+        "guard": {"train": _refusals(learn), "test": _refusals(unseen)},
+        "engine": learn.engine,
+        "seconds": seconds,
+    }
+    result = TrainResult(
+        recipe=recipe,
+        channels=dataset.channels,
+        features=features,
+        model=model,
+        vote=recipe.vote,
+        X_train=X_train,
+        y_train=examples.y,
+        groups_train=examples.groups,
+        X_test=X_test,
+        y_test=y_test[kept],
+        groups_test=groups_test[kept],
+        split=split,
+        train_windows=learn,
+        test_windows=unseen,
+        statistics={f"p{q}": row.tolist() for q, row in zip(_STATISTICS, levels, strict=True)},
+        loso=chosen.loso,
+        test=test,
+        figures=figures,
+        missed=missed,
+    )
+    _write(result, out_dir)
+    return result
+
+
+def _truth(
+    recordings: Sequence[Recording], windows: Windows, labels: Sequence[str]
+) -> tuple[Classes, NDArray[np.str_]]:
+    """Class and group of every window."""
+    classes = np.array([labels.index(recording.label) for recording in recordings], np.int64)
+    groups = np.array([recording.group for recording in recordings])
+    return classes[windows.source], groups[windows.source]
+
+
+def _copy_features(
+    copy: NDArray[np.int16], path: DataPath, progress: Progress | None, engine: str
+) -> tuple[Vectors, NDArray[np.int16]]:
+    """Vectors and quality of changed windows, one each, through the same code as everything else."""
+    windows = features_of(list(copy), path, progress=progress, engine=engine)
+    X = np.zeros((len(copy), len(path.features)), np.int16)
+    quality = np.full(len(copy), -1, np.int16)  # a window that the device never saw whole has none
+    X[windows.source] = windows.X
+    quality[windows.source] = windows.quality_pct
+    return X, quality
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What was decided on the training side. `figures`: what of it goes to train.json."""
+
+    columns: list[int]
+    model: Any
+    loso: Score
+    figures: dict[str, Any]
+
+
+def _choose(recipe: Recipe, examples: Examples, progress: Progress | None) -> _Chosen:
+    """Features and candidate by leaving one group out, then a forest of all training examples."""
+    columns, elimination = _choose_features(recipe, examples, progress)
+    candidate, table, loso, found = _choose_candidate(recipe, examples, columns, progress)
+    model = forest.grow(candidate, *examples.learn(np.ones(len(examples.X), bool), columns), recipe.seed)
+    figures = {
+        "model": {"candidate": candidate.name, "kind": candidate.kind, **candidate.settings, **forest.size_of(model)},
+        "choice": {"features": elimination, "candidates": table},
+        "loso": {**loso.as_dict(), "confidence": _gate(found, examples.y, recipe)},
+        "copies": int(sum(valid.sum() for valid in examples.copies_valid)),
+    }
+    return _Chosen(columns, model, loso, figures)
+
+
+def _choose_features(
+    recipe: Recipe, examples: Examples, progress: Progress | None
+) -> tuple[list[int], list[dict[str, Any]]]:
+    columns = list(range(examples.X.shape[1]))
+    if recipe.choice.choose == "fixed":
+        return columns, []
+    total = forest.rounds_of(len(columns), recipe.choice.keep) * len(set(examples.groups.tolist()))
+    done = 0
+
+    def told() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress("choosing features", done, total)
+
+    asked = {rule["on"] for rule in recipe.rules}
+    found, rounds = forest.choose_features(
+        examples, recipe.candidates[0], recipe.vote, recipe.seed, recipe.choice, told
+    )
+    kept = {*found, *(column for column in columns if recipe.features[column] in asked)}  # rules need theirs
+    return sorted(kept), rounds
+
+
+def _choose_candidate(
+    recipe: Recipe, examples: Examples, columns: list[int], progress: Progress | None
+) -> tuple[Candidate, list[dict[str, Any]], Score, NDArray[np.float64]]:
+    """The candidate with the best mean over the training groups, each judged by a forest that has not seen it."""
+    total = len(recipe.candidates) * len(set(examples.groups.tolist()))
+    done = 0
+
+    def told() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress("leaving one group out", done, total)
+
+    table: list[dict[str, Any]] = []
+    best: tuple[Candidate, Score, NDArray[np.float64]] | None = None
+    for candidate in recipe.candidates:
+        found = forest.leave_out_scores(examples, candidate, recipe.vote, recipe.seed, columns, told)
+        score = forest.judge(examples.y, found.argmax(1), examples.groups, len(recipe.labels))
+        table.append({"candidate": candidate.name, **candidate.settings, **score.as_dict()})
+        if best is None or score.mean > best[1].mean:
+            best = candidate, score, found
+    assert best is not None
+    return best[0], table, best[1], best[2]
+
+
+def _gate(shares: NDArray[np.float64], truth: Classes, recipe: Recipe) -> dict[str, float]:
+    """What the arbiter's confidence gate does to single windows: how many pass, and how many of those are right."""
+    limit = recipe.arbiter["min_confidence_pct"]
+    sure = np.floor(shares.max(1) * 100 + 1e-9) >= limit
+    right = shares.argmax(1) == truth
+    return {
+        "min_confidence_pct": limit,
+        "sure": round(float(sure.mean()), 4),
+        "right_of_sure": round(float(right[sure].mean()), 4) if sure.any() else 0.0,
+    }
+
+
+def _refusals(windows: Windows) -> dict[str, Any]:
+    """What the guard made of recordings that are taken to be clean."""
+    return {
+        "samples": windows.samples,
+        "refused": windows.bad,
+        "refused_share": round(windows.bad / max(windows.samples, 1), 6),
+        "reasons": {name: count for name, count in windows.reasons.items() if count},
+    }
+
+
+def _missed(recipe: Recipe, loso: Score, test: Score) -> tuple[str, ...]:
+    """The targets that were not reached, as sentences."""
+    found = {"macro_f1": test.macro_f1, "worst_group": test.worst, "loso_macro_f1": loso.mean}
+    missed = []
+    for name, least in recipe.targets.items():
+        if name in found and found[name] < least:
+            missed.append(f"{name}: expected at least {least:g}, got {found[name]:.3f}")
+    return tuple(missed)
+
+
+def _write(result: TrainResult, out_dir: Path) -> None:
+    import joblib
+
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        (out_dir / "train.json").unlink(missing_ok=True)  # comes last: with it the folder is whole
+        joblib.dump(result.model, out_dir / "forest.joblib", compress=3)
+        np.savez(
+            out_dir / "features.npz",
+            X_train=result.X_train, y_train=result.y_train, groups_train=result.groups_train,
+            X_test=result.X_test, y_test=result.y_test, groups_test=result.groups_test,
+            features=np.array(result.features), labels=np.array(result.recipe.labels),
+        )  # fmt: skip
+        part = out_dir / "train.json.part"
+        part.write_text(json.dumps(result.figures, indent=2) + "\n")
+        os.replace(part, out_dir / "train.json")
+    except OSError as error:
+        raise SensewellError(f"the results cannot be written to {out_dir}: {error}") from error
