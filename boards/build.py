@@ -183,12 +183,13 @@ def install(needs: list[Need]) -> None:
         with contextlib.suppress(BuildError):
             run([*prefix, "apt-get", "update"], log, "apt-get update", env=environment)
     packages = sorted({debian_package(need) for need in needs})
-    command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    # Another apt may be at work (automatic upgrades of a fresh machine): wait for it
+    command = ["apt-get", "install", "-y", "-o", "DPkg::Lock::Timeout=300", "--no-install-recommends", *packages]
     if prefix is None:
         raise BuildError(
             "missing: "
             + ", ".join(need.what for need in needs)
-            + f"\nInstall it with this line, then run make again:\n  sudo {shlex.join(command)}"
+            + f"\nInstall it with this line, then run make again:\n  sudo apt-get install {shlex.join(packages)}"
         )
     say("installing Debian packages: " + " ".join(packages))
     run([*prefix, *command], log, "installing packages", env=environment)
@@ -293,14 +294,18 @@ def download_from(uri: str, keyring: str, folder: Path, log: Path) -> None:
     run([*apt, "source", "--download-only", *names], log, "downloading MicroPython's source", cwd=folder)
 
 
+def source_tree() -> Path:
+    """Return where Debian's source is kept once it is unpacked."""
+    return BUILD / f"micropython-{MICROPYTHON}"
+
+
 def source() -> Path:
     """Return a MicroPython source tree with Mbed TLS in its place: the user's own, or Debian's, unpacked once."""
     if own := own_source():
         return own
-    tree = BUILD / f"micropython-{MICROPYTHON}"
+    tree = source_tree()
     if tree.is_dir():
         return tree
-    install(missing(SOURCE_NEEDS))
     say(f"fetching the source of MicroPython {MICROPYTHON} from Debian")
     work = BUILD / "source"
     shutil.rmtree(work, ignore_errors=True)
@@ -442,7 +447,8 @@ def build_all(names: list[str]) -> None:
     needs += [need for name in stale for need in BUILD_NEEDS[name]]
 
     if stale:
-        install(missing(COMMON_NEEDS))
+        has_source = "MICROPYTHON_DIR" in os.environ or source_tree().is_dir()
+        install(missing([*COMMON_NEEDS, *(() if has_source else SOURCE_NEEDS)]))
     with BackgroundInstall(missing(needs)) as packages:
         # What the compiler of this machine can do goes on while packages are being unpacked.
         for name in sorted(stale, key=("unix", "virt_c3", "virt_m4").index):

@@ -37,8 +37,8 @@ class Node:
     object: copy what you keep); what they raise is counted. wdt: fed once a loop. Refused("node.channels") if the
     sensor says `n_channels` and it is another number than the bundle's.
 
-    Counters: samples, sensor_errors, output_errors, lost (periods slept through), decisions; us: late_max_us,
-    late_mean_us, sample_max_us, sample_mean_us, window_max_us, window_mean_us (samples that complete a window).
+    Counters: samples, sensor_errors, output_errors, lost (periods slept through), decisions. Microseconds, each
+    with max_us and mean_us(): late (against the rate), sample_cost, window_cost (of samples that complete a window).
     `last_error`: the last exception that was survived.
     """
 
@@ -53,19 +53,12 @@ class Node:
         self.row = array("h", [_MISSING] * pipeline.n_channels)
         self.last_error = None
         self.samples = self.sensor_errors = self.output_errors = self.lost = self.decisions = 0
-        self._late = Cost()
-        self._sample = Cost()
-        self._window = Cost()
+        self.late = Cost()
+        self.sample_cost = Cost()
+        self.window_cost = Cost()
         pipeline.clock = ticks_us
         if not rate_hz:
             pipeline.deadline_us = 0
-
-    late_max_us = property(lambda self: self._late.max)
-    late_mean_us = property(lambda self: self._late.mean())
-    sample_max_us = property(lambda self: self._sample.max)
-    sample_mean_us = property(lambda self: self._sample.mean())
-    window_max_us = property(lambda self: self._window.max)
-    window_mean_us = property(lambda self: self._window.mean())
 
     def run(self, samples=None):
         """Take `samples` samples (None: for ever, or to the end of the recording); returns how many it took.
@@ -100,7 +93,7 @@ class Node:
             sleep_us(left)
             left = (self._due_us - ticks_us()) & _T_MASK
         late = -left & _T_MASK
-        self._late.add(late)
+        self.late.add(late)
         lost = late // period_us
         self.lost += lost
         self._due_us = (self._due_us + (lost + 1) * period_us) & _T_MASK
@@ -137,9 +130,9 @@ class Node:
         decision = pipeline.feed(self.row, t_ms)
         cost = (ticks_us() - start) & _T_MASK
         if pipeline.windows == windows:
-            self._sample.add(cost)
+            self.sample_cost.add(cost)
         else:
-            self._window.add(cost)
+            self.window_cost.add(cost)
         self.samples = (self.samples + 1) & _T_MASK
         if decision is None:
             decision = pipeline.idle(ticks_ms() & _T_MASK if real else self._now_ms)
@@ -175,11 +168,11 @@ class Cost:
     """Maximum and mean of microseconds; halves its sums before they outgrow a small int."""
 
     def __init__(self):
-        self.max = self._sum = self._n = 0
+        self.max_us = self._sum = self._n = 0
 
     def add(self, cost_us):
-        if cost_us > self.max:
-            self.max = cost_us
+        if cost_us > self.max_us:
+            self.max_us = cost_us
         if cost_us > 0xFFFFFFF:
             cost_us = 0xFFFFFFF
         self._sum += cost_us
@@ -188,5 +181,5 @@ class Cost:
             self._sum >>= 1
             self._n >>= 1
 
-    def mean(self):
+    def mean_us(self):
         return self._sum // (self._n or 1)

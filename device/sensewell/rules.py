@@ -15,8 +15,8 @@ except ImportError:  # CPython: the same source, word by word
 
     const = micropython.const
 
-# The block of state, array('i'). Values are compared in offset binary (count + 32768): every word is >= 0, so that a load
-# means the same on 32 and 64 bits. "below" is "above" on the mirrored axis; the mask does both in one xor.
+# The block of state, array('i'). Values are compared in offset binary (count + 32768): every word is >= 0, so that a
+# load means the same on 32 and 64 bits. "below" is "above" on the mirrored axis; the mask does both in one xor.
 #   0 rules   1 of them on channels: these come first       then for each rule
 #   0 rank: lower wins    1 channel or feature    2 mask (0x8000 above, 0x7FFF below)    3 limit    4 clear
 #   5 bad counts as beyond the limit              6 interlock            7 dwell ms      8 clear dwell ms
@@ -90,7 +90,7 @@ class Rules:
 
     @micropython.viper
     def step(self, values, verdicts, now: int, which: int) -> int:
-        """Step the rules on channels (which 0, a verdict each), on features (1, one verdict) or all (2, one verdict)."""
+        """Step the rules on channels (which 0, a verdict each), on features (1, one verdict) or all (2, one)."""
         # Bad values never help a rule to clear; they help it to trip only if it asks for that.
         s = ptr32(self._state)
         x = ptr16(values)

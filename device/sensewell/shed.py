@@ -44,5 +44,6 @@ def shed():
         holder = getattr(package, head, None) if tail else package
         if hasattr(holder, tail or head):
             setattr(holder, tail or head, None)
+            delattr(holder, tail or head)
     gc.collect()
     return gc.mem_free() - before

@@ -27,6 +27,8 @@ class Qemu:
 
     program: str
     arguments: tuple[str, ...]
+    cpu: tuple[str, ...]
+    """CPU models of which the first this QEMU knows is taken; none where the machine has its own."""
     ram_bytes: int
     flash_offset: int
     keep_offset: int
@@ -92,7 +94,7 @@ def load(name: str) -> BoardSpec:
             pins=table.get("pins", {}),
             current_source=current.pop("source"),
             current_ma=current,
-            qemu=Qemu(**{**qemu, "arguments": tuple(qemu["arguments"])}) if qemu else None,
+            qemu=Qemu(**{**qemu, "arguments": tuple(qemu["arguments"]), "cpu": tuple(qemu["cpu"])}) if qemu else None,
         )
     except KeyError as error:
         raise BoardError(f"{path.relative_to(ROOT)} lacks the entry {error}") from None

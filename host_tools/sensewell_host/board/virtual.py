@@ -90,7 +90,7 @@ def start(
         log = RUN / f"{name}-{port}.log"
         process = subprocess.Popen(
             [
-                *(qemu, *spec.qemu.arguments, "-display", "none", "-monitor", "none", "-nodefaults"),
+                *(qemu, *spec.qemu.arguments, *_cpu(qemu, spec.qemu.cpu), "-display", "none", "-monitor", "none", "-nodefaults"),
                 *("-kernel", str(spec.firmware), "-m", str(spec.qemu.ram_bytes // 2**20)),
                 *("-object", f"memory-backend-file,id=ram,size={spec.qemu.ram_bytes},mem-path={ram},share=on"),
                 *("-machine", "memory-backend=ram"),
@@ -193,6 +193,17 @@ def _listen(port: int | None) -> socket.socket:
                 ) from error
             raise BoardError(f"cannot listen on port {port}: {error.strerror}") from error
     raise AssertionError("port 0 is always free")
+
+
+def _cpu(qemu: str, models: tuple[str, ...]) -> list[str]:
+    """The -cpu option with the first of the models that this QEMU knows."""
+    if not models:
+        return []
+    known = subprocess.run([qemu, "-cpu", "help"], capture_output=True, text=True).stdout.split()
+    for model in models:
+        if model.partition(",")[0] in known:
+            return ["-cpu", model]
+    raise BoardError(f"{qemu} knows none of the processors {', '.join(models)}: another version of QEMU is needed")
 
 
 def _prepare_ram(spec: catalog.BoardSpec, ram: Path, port: int, icount: bool, image: Path | None, keep: bool) -> None:
