@@ -167,14 +167,6 @@ def install(needs: list[Need]) -> None:
     """Install what is missing, after naming it; or say the one line that does."""
     if not needs:
         return
-    if shutil.which("apt-get") is None:
-        raise BuildError(
-            "this is not a Debian system, so please provide: "
-            + ", ".join(need.what for need in needs)
-            + "\n(for comparison, Debian's packages: "
-            + " ".join(need.packages[0] for need in needs)
-            + ")"
-        )
     prefix = superuser()
     log = BUILD / "packages.log"
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -198,6 +190,18 @@ def install(needs: list[Need]) -> None:
             f"packages were installed ({' '.join(packages)}), but there is still no "
             + ", no ".join(need.what for need in still)
         )
+
+
+def check_other_system(needs: list[Need], has_source: bool) -> None:
+    """Where nothing can be installed for the user: say everything that is missing, at once."""
+    wanted = [need.what for need in needs]
+    if not has_source:
+        wanted.append(
+            f"the environment variable MICROPYTHON_DIR with a source tree of MicroPython {MICROPYTHON}: the release's "
+            ".tar.xz unpacked, or a checkout of that tag with the submodules lib/mbedtls and lib/micropython-lib"
+        )
+    if wanted:
+        raise BuildError("this is not a Debian system, so please provide:\n  " + "\n  ".join(wanted))
 
 
 # ---- MicroPython's source ----
@@ -245,11 +249,6 @@ def default_keyring() -> str:
 
 def download_debian_sources(folder: Path) -> None:
     """Fetch Debian's source packages through a private list made from this machine's own mirror; apt checks them."""
-    if shutil.which("apt-get") is None:
-        raise BuildError(
-            f"this is not a Debian system, so set MICROPYTHON_DIR to a source tree of MicroPython {MICROPYTHON} "
-            "(the release's .tar.xz, or a checkout of that tag with the submodules lib/mbedtls, lib/micropython-lib)"
-        )
     log = BUILD / "source.log"
     mirrors = debian_mirrors()
     if not mirrors and (prefix := superuser()) is not None:
@@ -446,9 +445,11 @@ def build_all(names: list[str]) -> None:
     needs = [need for name in names for need in RUN_NEEDS[name]]
     needs += [need for name in stale for need in BUILD_NEEDS[name]]
 
-    if stale:
-        has_source = "MICROPYTHON_DIR" in os.environ or source_tree().is_dir()
-        install(missing([*COMMON_NEEDS, *(() if has_source else SOURCE_NEEDS)]))
+    has_source = own_source() is not None or source_tree().is_dir()
+    first = [*COMMON_NEEDS, *(() if has_source else SOURCE_NEEDS)] if stale else []
+    if shutil.which("apt-get") is None:
+        check_other_system(missing([*(COMMON_NEEDS if stale else ()), *needs]), has_source or not stale)
+    install(missing(first))
     with BackgroundInstall(missing(needs)) as packages:
         # What the compiler of this machine can do goes on while packages are being unpacked.
         for name in sorted(stale, key=("unix", "virt_c3", "virt_m4").index):

@@ -104,13 +104,17 @@ class _Wire:
         del self._buffer[:count]
         return data
 
+    def unread(self, data: bytes) -> None:
+        """Put data back, to be read next."""
+        self._buffer[:0] = data
+
     def drop_input(self) -> None:
         """Forget what has arrived so far."""
         while self._fill(0):
             pass
         self._buffer.clear()
 
-    def read_to(self, mark: bytes, end: float, keep: bool = True) -> bytes | None:
+    def read_to(self, mark: bytes, end: float) -> bytes | None:
         """Return everything up to and with the mark; None where it has not come by the time `end`."""
         searched = 0
         while (found := self._buffer.find(mark, searched)) < 0:
@@ -180,6 +184,8 @@ class WireBoard(Board):
         if self._held:
             with contextlib.suppress(BoardError):
                 self._wire.write(b"\r" + _CTRL_B)
+                # Hear the board out: some QEMUs stumble over a reader that leaves while it is being spoken to
+                self._wire.read_to(b">>> ", time.monotonic() + 0.2)
         self._held = False
         self._wire.close()
 
@@ -205,8 +211,7 @@ class WireBoard(Board):
             ):
                 raise _no_answer(self.address)
         self._held = True
-        # mpremote looks for the prompt before each command
-        self._wire._buffer[:0] = b">"
+        self._wire.unread(b">")  # mpremote looks for the prompt before each command
 
     def _hold(self) -> None:
         if not self._held:

@@ -90,7 +90,16 @@ def start(
         log = RUN / f"{name}-{port}.log"
         process = subprocess.Popen(
             [
-                *(qemu, *spec.qemu.arguments, *_cpu(qemu, spec.qemu.cpu), "-display", "none", "-monitor", "none", "-nodefaults"),
+                *(
+                    qemu,
+                    *spec.qemu.arguments,
+                    *_cpu(qemu, spec.qemu.cpu),
+                    "-display",
+                    "none",
+                    "-monitor",
+                    "none",
+                    "-nodefaults",
+                ),
                 *("-kernel", str(spec.firmware), "-m", str(spec.qemu.ram_bytes // 2**20)),
                 *("-object", f"memory-backend-file,id=ram,size={spec.qemu.ram_bytes},mem-path={ram},share=on"),
                 *("-machine", "memory-backend=ram"),
