@@ -28,7 +28,7 @@ def exists(path):
 def compose():
     """The Node of this board. Raises Refused with the named reason, or what setup.py raises."""
     import setup
-    from sensewell import node, shed
+    from sensewell import node
 
     outputs = setup.outputs() if hasattr(setup, "outputs") else (print,)
     made = node.compose(
@@ -36,7 +36,6 @@ def compose():
     )
     if made.pipeline.refusal:
         print("sensewell: rules only, the model was refused:", made.pipeline.refusal)
-    shed.shed()
     if getattr(setup, "WATCHDOG_MS", 0):
         from machine import WDT
 

@@ -45,23 +45,47 @@ def ptr32(buffer):
     return _Pointer(buffer, "i", 0)
 
 
+def cast(buffer, code):
+    """The same memory as words of another kind: what a viper function's own ptr16 or ptr32 arguments see."""
+    return memoryview(buffer).cast("B").cast(code)
+
+
+def uint(pointer):
+    """The address in a viper pointer, which may be moved on by bytes and made a pointer again: ptr32(uint(p) + 4)."""
+    return _Address(pointer.view, 0)
+
+
+class _Address:
+    def __init__(self, view, at):
+        self._view = view
+        self._at = at
+
+    def __add__(self, n_bytes):
+        return _Address(self._view, self._at + n_bytes)
+
+    def view(self):
+        return self._view.cast("B")[self._at :]
+
+
 class _Pointer:
     """Loads and stores with viper's widths: a store keeps the low bits, it never raises."""
 
-    __slots__ = ("_mask", "_view")
+    __slots__ = ("_mask", "view")
 
     def __init__(self, buffer, code, mask):
-        self._view = memoryview(buffer).cast("B").cast(code)
+        if isinstance(buffer, _Address):
+            buffer = buffer.view()
+        self.view = memoryview(buffer).cast("B").cast(code)
         self._mask = mask
 
     def __getitem__(self, index):
-        return self._view[index]
+        return self.view[index]
 
     def __setitem__(self, index, value):
         if self._mask:
-            self._view[index] = value & self._mask
+            self.view[index] = value & self._mask
         else:
-            self._view[index] = ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+            self.view[index] = ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
 def ticks_ms():
@@ -76,6 +100,10 @@ def ticks_diff(end, start):
     """`end - start` on the 30-bit circle, -2**29 .. 2**29-1 (as MicroPython's time.ticks_diff)."""
     half = 1 << 29
     return ((end - start + half) & TICKS_MASK) - half
+
+
+def sleep_us(duration_us):
+    _time.sleep(duration_us / 1_000_000)
 
 
 def sleep_ms(duration_ms):

@@ -17,8 +17,6 @@ come first (else returning). Between windows: warming (no full window yet), stal
 let go).
 """
 
-from sensewell.refusal import Refused
-
 try:
     from micropython import const
 except ImportError:
@@ -26,29 +24,38 @@ except ImportError:
 
     const = micropython.const
 
-SOURCES = ("model", "hold", "rule", "interlock")
-MODEL = const(0)
-HOLD = const(1)
-RULE = const(2)
-INTERLOCK = const(3)
+# places in words.SOURCES ...
+_MODEL = const(0)
+_HOLD = const(1)
+_RULE = const(2)
+_INTERLOCK = const(3)
+# ... and in words.CAUSES
+_OK = const(0)
+_QUALITY = const(2)
+_UNSURE = const(3)
+_UNSTABLE = const(4)
+_RETURNING = const(5)
+_CLEARED = const(11)
+_LOCKED = const(12)
 
-CAUSES = (
-    "ok", "warming", "quality", "unsure", "unstable", "returning", "no_model", "refused", "unproven", "deadline",
-    "stale", "cleared", "interlock",
-)  # fmt: skip
-OK = const(0)
-WARMING = const(1)
-QUALITY = const(2)
-UNSURE = const(3)
-UNSTABLE = const(4)
-RETURNING = const(5)
-NO_MODEL = const(6)
-REFUSED = const(7)
-UNPROVEN = const(8)
-DEADLINE = const(9)
-STALE = const(10)
-CLEARED = const(11)
-_INTERLOCK = const(12)
+# The state, array('i'); build/manifest.py sets the first of it
+_MIN_QUALITY = const(0)
+_MIN_CONFIDENCE = const(1)
+_SMOOTH_N = const(2)
+_HOLD_MS = const(3)
+_RETURN_N = const(4)
+_FALLBACK = const(5)
+_RULE_ID = const(6)  # what the rules say, see floor()
+_RULE_LABEL = const(7)
+_LOCK_ID = const(8)
+_LOCK_LABEL = const(9)
+_HELD = const(10)  # 1: there is a decision to hold
+_HELD_LABEL = const(11)
+_HELD_CONFIDENCE = const(12)
+_HELD_T = const(13)
+_AT = const(14)  # of the next vote
+_RUN = const(15)  # trusted windows in a row
+_LOST = const(16)  # 1: the model must earn its return
 
 _NONE = const(255)  # no vote
 _T_MASK = const((1 << 30) - 1)
@@ -58,73 +65,52 @@ class Decision:
     """One decision; the same object is filled anew each time: copy what you keep.
 
     t_ms: ticks of the sample that brought it; label_id, source_id, cause_id: indices; rule_id: the rule or interlock
-    that gave the label, -1 = none; confidence_pct 0..100; quality_pct 0..100: good samples in the window.
+    that gave the label, -1 = none; confidence_pct 0..100; quality_pct 0..100: good samples in the window. In words:
+    label; source; cause, why the model does or does not speak; rule, the name of the rule or interlock that gave the
+    label, or ''; reason, the cause, or `rule:NAME` / `interlock:NAME` where one of these gave the label. The words but
+    `label` come from words.py, which stays in RAM from the first of them on.
     """
 
     def __init__(self, labels, rule_names):
-        self._labels = labels
-        self._rules = rule_names
+        self.labels = labels
+        self.rule_names = rule_names
         self.t_ms = self.label_id = self.confidence_pct = self.quality_pct = self.cause_id = 0
-        self.source_id = RULE
+        self.source_id = _RULE
         self.rule_id = -1
 
     @property
     def label(self):
-        return self._labels[self.label_id]
+        return self.labels[self.label_id]
 
-    @property
-    def source(self):
-        return SOURCES[self.source_id]
+    def __getattr__(self, name):
+        from sensewell.words import word
 
-    @property
-    def cause(self):
-        """Why the model does or does not speak: a name in CAUSES."""
-        return CAUSES[self.cause_id]
-
-    @property
-    def rule(self):
-        """The name of the rule or interlock that gave the label, or ''."""
-        return self._rules[self.rule_id] if self.rule_id >= 0 else ""
-
-    @property
-    def reason(self):
-        """The cause; or `rule:NAME` / `interlock:NAME` where one of these gave the label."""
-        return self.source + ":" + self.rule if self.rule_id >= 0 else self.cause
+        return word(self, name)
 
     def __str__(self):
-        text = "%d ms  %s  %d%%  quality %d%%  %s  %s" % (
-            self.t_ms, self.label, self.confidence_pct, self.quality_pct, self.source, self.reason,
-        )  # fmt: skip
-        return text + " (" + self.cause + ")" if self.rule_id >= 0 and self.source_id == RULE else text
+        from sensewell.words import line
+
+        return line(self)
 
 
 class Arbiter:
-    """config: the manifest's `arbiter`; labels, rule_names: tuples of str; min_quality_pct: of the manifest's `window`.
+    """spec: the manifest's `arbiter`; labels, rule_names: tuples of str; min_quality_pct: of the manifest's `window`.
 
     Raises Refused("arbiter.smooth"/"arbiter.fallback_label"). `decision` is the last one (the same object always).
     """
 
-    def __init__(self, config, labels, rule_names=(), min_quality_pct=0):
-        self._min_quality = min_quality_pct
-        self._min_confidence = config["min_confidence_pct"]
-        self._n = config["smooth_n"]
-        self._hold_ms = config["hold_ms"]
-        self._return_n = config["return_n"]
-        self._fallback = config["fallback_label"]
-        if not 1 <= self._n <= config["smooth_m"]:
-            raise Refused("arbiter.smooth")
-        if not 0 <= self._fallback < len(labels):
-            raise Refused("arbiter.fallback_label")
-        self._votes = bytearray(config["smooth_m"])
+    def __init__(self, spec, labels, rule_names=(), min_quality_pct=0):
+        from sensewell.build.manifest import arbiter
+
+        self._s, self._votes = arbiter(spec, labels, min_quality_pct)
         self.decision = Decision(labels, rule_names)
         self.reset()
 
     def reset(self):
         """As new: no trusted decision yet, no rule tripped."""
-        self._rule = self._interlock = -1
-        self._rule_label = self._interlock_label = 0
-        self._held = 0  # 1: there is a decision to hold
-        self._held_label = self._held_confidence = self._held_t = 0
+        s = self._s
+        s[_HELD] = 0
+        s[_RULE_ID] = s[_LOCK_ID] = -1
         self.interrupt()
 
     def interrupt(self):
@@ -132,92 +118,94 @@ class Arbiter:
         votes = self._votes
         for i in range(len(votes)):
             votes[i] = _NONE
-        self._at = 0
-        self._run = 0  # trusted windows in a row
-        self._lost = 1  # 1: the model must earn its return
+        s = self._s
+        s[_AT] = s[_RUN] = 0
+        s[_LOST] = 1
 
-    def floor(self, rule, rule_label, interlock, interlock_label):
+    def floor(self, rule, label, lock, lock_label):
         """What the rules say now: numbers and labels of the winning rule and the winning interlock; -1 = none."""
-        self._rule = rule
-        self._rule_label = rule_label
-        self._interlock = interlock
-        self._interlock_label = interlock_label
+        s = self._s
+        s[_RULE_ID] = rule
+        s[_RULE_LABEL] = label
+        s[_LOCK_ID] = lock
+        s[_LOCK_LABEL] = lock_label
 
-    def window(self, t_ms, quality_pct, fault, label, confidence_pct):
-        """Decide a window. fault: OK, or why there is no answer of a model (NO_MODEL, REFUSED, UNPROVEN, DEADLINE);
+    def window(self, t_ms, quality_pct, cause, label, confidence_pct):
+        """Decide a window. cause: OK, or why there is no answer of a model (NO_MODEL, REFUSED, UNPROVEN, DEADLINE);
         label, confidence_pct: the model's answer. Returns the Decision. No allocation.
         """
-        cause = fault
-        if cause == OK:
-            if quality_pct < self._min_quality:
-                cause = QUALITY
-            elif confidence_pct < self._min_confidence:
-                cause = UNSURE
+        s = self._s
+        if cause == _OK:
+            if quality_pct < s[_MIN_QUALITY]:
+                cause = _QUALITY
+            elif confidence_pct < s[_MIN_CONFIDENCE]:
+                cause = _UNSURE
         votes = self._votes
         m = len(votes)
-        votes[self._at] = label if cause == OK else _NONE
-        self._at = (self._at + 1) % m
-        if cause != OK:
-            self._run = 0
-            if cause != UNSURE:
-                self._lost = 1
+        votes[s[_AT]] = label if cause == _OK else _NONE
+        s[_AT] = (s[_AT] + 1) % m
+        if cause != _OK:
+            s[_RUN] = 0
+            if cause != _UNSURE:
+                s[_LOST] = 1
         else:
-            if self._run < self._return_n:
-                self._run += 1
+            if s[_RUN] < s[_RETURN_N]:
+                s[_RUN] += 1
             mine = 0
             i = 0
             while i < m:
                 if votes[i] == label:
                     mine += 1
                 i += 1
-            if self._lost and self._run < self._return_n:
-                cause = RETURNING
-            elif mine < self._n:
-                cause = UNSTABLE
+            if s[_LOST] and s[_RUN] < s[_RETURN_N]:
+                cause = _RETURNING
+            elif mine < s[_SMOOTH_N]:
+                cause = _UNSTABLE
             else:
-                if not self._held or label != self._held_label:
+                if not s[_HELD] or label != s[_HELD_LABEL]:
                     while i > 0:
                         i -= 1
                         if votes[i] != label:
                             votes[i] = _NONE
-                self._lost = 0
-                self._held = 1
-                self._held_label = label
-                self._held_confidence = confidence_pct
-                self._held_t = t_ms
+                s[_LOST] = 0
+                s[_HELD] = 1
+                s[_HELD_LABEL] = label
+                s[_HELD_CONFIDENCE] = confidence_pct
+                s[_HELD_T] = t_ms
         return self._publish(t_ms, quality_pct, cause)
 
     def event(self, t_ms, quality_pct, cause):
         """Decide between windows: cause WARMING, QUALITY or STALE (the way back must be earned anew), or CLEARED (no
         harm done). Never of source model. Returns the Decision. No allocation.
         """
-        if cause != CLEARED:
+        if cause != _CLEARED:
             self.interrupt()
         return self._publish(t_ms, quality_pct, cause)
 
     def _publish(self, t_ms, quality_pct, cause):
-        if self._held and (t_ms - self._held_t) & _T_MASK > self._hold_ms:
-            self._held = 0
-            self._lost = 1
+        s = self._s
+        if s[_HELD] and (t_ms - s[_HELD_T]) & _T_MASK > s[_HOLD_MS]:
+            s[_HELD] = 0
+            s[_LOST] = 1
         decision = self.decision
         decision.t_ms = t_ms
         decision.quality_pct = quality_pct
         decision.cause_id = cause
         decision.rule_id = -1
-        if self._interlock >= 0:
-            decision.source_id = INTERLOCK
-            decision.cause_id = _INTERLOCK
-            decision.rule_id = self._interlock
-            decision.label_id = self._interlock_label
+        if s[_LOCK_ID] >= 0:
+            decision.source_id = _INTERLOCK
+            decision.cause_id = _LOCKED
+            decision.rule_id = s[_LOCK_ID]
+            decision.label_id = s[_LOCK_LABEL]
             decision.confidence_pct = 100
-        elif self._held and (cause == OK or self._hold_ms):
-            decision.source_id = MODEL if cause == OK else HOLD
-            decision.label_id = self._held_label
-            decision.confidence_pct = self._held_confidence
+        elif s[_HELD] and (cause == _OK or s[_HOLD_MS]):
+            decision.source_id = _MODEL if cause == _OK else _HOLD
+            decision.label_id = s[_HELD_LABEL]
+            decision.confidence_pct = s[_HELD_CONFIDENCE]
         else:
-            self._lost = 1
-            decision.source_id = RULE
-            decision.rule_id = self._rule
-            decision.label_id = self._rule_label if self._rule >= 0 else self._fallback
-            decision.confidence_pct = 100 if self._rule >= 0 else 0
+            s[_LOST] = 1
+            decision.source_id = _RULE
+            decision.rule_id = s[_RULE_ID]
+            decision.label_id = s[_RULE_LABEL] if s[_RULE_ID] >= 0 else s[_FALLBACK]
+            decision.confidence_pct = 100 if s[_RULE_ID] >= 0 else 0
         return decision

@@ -27,29 +27,24 @@ What holds between them:
   reading; a step shorter than spike_raw.
 """
 
-from array import array
-
 try:
     import micropython
     from micropython import const
 except ImportError:  # CPython: the same source, word by word
-    from sensewell._port import micropython, ptr16, ptr32
+    from sensewell._port import micropython, ptr16, ptr32, uint
 
     const = micropython.const
 
-from sensewell.refusal import Refused
-
-MISSING = const(1)
-RANGE = const(2)
-SATURATED = const(4)
-STUCK = const(8)
-SPIKE = const(16)
-RATE = const(32)
-STALE = const(64)
-DISAGREE = const(128)
-GAP = const(256)
-BAD = const(255)  # the reasons that spoil the sample itself: all but GAP
-REASONS = ("missing", "range", "saturated", "stuck", "spike", "rate", "stale", "disagree", "gap")
+# reasons.py has these for everybody else
+_MISSING = const(1)
+_RANGE = const(2)
+_SATURATED = const(4)
+_STUCK = const(8)
+_SPIKING = const(16)
+_RATING = const(32)
+_STALE = const(64)
+_DISAGREE = const(128)
+_GAP = const(256)
 
 # The one block of state, array('i'), all values >= 0. Counts in it are in offset binary (see channel.py).
 _N = const(0)  # channels
@@ -102,58 +97,10 @@ _T_HALF = const(1 << 29)
 _T_MASK = const((1 << 30) - 1)
 
 
-def names(verdict):
-    """The names of a verdict's reasons, lowest bit first."""
-    return [name for bit, name in enumerate(REASONS) if verdict >> bit & 1]
-
-
-def _take(spec, key, default, low, high):
-    value = spec.get(key, default)
-    if not isinstance(value, int) or not low <= value <= high:
-        raise Refused("guard." + key, "expected %d..%d, got %r" % (low, high, value))
-    return value
-
-
-def _limits(block, at, spec):
-    """Check one channel's settings and write them to the block from index `at`."""
-    lo = _take(spec, "lo_raw", -32767, -32767, 32767)
-    hi = _take(spec, "hi_raw", 32767, -32767, 32767)
-    sat_lo = _take(spec, "sat_lo_raw", -32768, -32768, 32767)
-    sat_hi = _take(spec, "sat_hi_raw", 32768, -32767, 32768)
-    if lo >= hi:
-        raise Refused("guard.range", "lo_raw %d, hi_raw %d" % (lo, hi))
-    if sat_lo >= sat_hi:
-        raise Refused("guard.saturation", "sat_lo_raw %d, sat_hi_raw %d" % (sat_lo, sat_hi))
-    block[at + _IN_LO] = max(lo, sat_lo + 1) + 32768
-    block[at + _IN_HI] = min(hi, sat_hi - 1) + 32768
-    if block[at + _IN_LO] > block[at + _IN_HI]:
-        raise Refused("guard.saturation", "no reading could be good")
-    block[at + _SAT_LO] = sat_lo + 32768
-    block[at + _SAT_HI] = sat_hi + 32768 if sat_hi < 32768 else 0
-
-    block[at + _STUCK_N] = stuck_n = _take(spec, "stuck_n", 0, 0, 30000)
-    block[at + _TOL] = _take(spec, "stuck_tol_raw", 0, 0, 65535)
-    if stuck_n == 1:
-        raise Refused("guard.stuck_n", "1 would refuse every reading")
-    if ("constant_lo_raw" in spec) != ("constant_hi_raw" in spec):
-        raise Refused("guard.constant", "one end of the band only")
-    block[at + _CONST_LO] = 1
-    if "constant_lo_raw" in spec:
-        block[at + _CONST_LO] = low = _take(spec, "constant_lo_raw", 0, -32767, 32767) + 32768
-        block[at + _CONST_HI] = high = _take(spec, "constant_hi_raw", 0, -32767, 32767) + 32768
-        if low > high:
-            raise Refused("guard.constant", "constant_lo_raw is above constant_hi_raw")
-
-    block[at + _SPIKE] = spike = _take(spec, "spike_raw", 0, 0, 65535) or _OFF
-    block[at + _RATE] = rate = _take(spec, "rate_raw", 0, 0, 65535) or _OFF
-    block[at + _STEP] = min(spike, rate)
-    block[at + _RESYNC] = _take(spec, "resync_n", 3, 1, 30000)
-
-
 class Guard:
-    """Judges samples of `len(channels_spec)` channels that come every `period_ms`.
+    """Judges samples of `len(channels)` channels that come every `period_ms`.
 
-    `channels_spec`: one dict a channel, all in counts, every key may be absent (= off); stuck_n, spike_raw and rate_raw
+    `channels`: one dict a channel, all in counts, every key may be absent (= off); stuck_n, spike_raw and rate_raw
     are off at 0 too: lo_raw, hi_raw, sat_lo_raw, sat_hi_raw (inclusive), stuck_n, stuck_tol_raw, constant_lo_raw with
     constant_hi_raw (a value in this band may stay for ever), spike_raw, rate_raw (per period), resync_n (3).
     `gap_ms`: a longer step of time is a gap; 0: five periods.
@@ -166,43 +113,20 @@ class Guard:
     such news (a run is known to be stuck only at its stuck_n-th reading). `counters`: samples refused, per reason.
     """
 
-    def __init__(self, channels_spec, period_ms, gap_ms=0, disagree=()):
-        n = len(channels_spec)
-        times = {"period_ms": period_ms, "gap_ms": gap_ms or 5 * period_ms}
-        period_ms = _take(times, "period_ms", 0, 1, _T_HALF // 8)
-        if not n:
-            raise Refused("guard.channels", "none")
-        pairs_at = _HEAD + n * _FIELDS
-        block = array("i", bytes(4 * (pairs_at + len(disagree) * _PAIR)))
-        block[_N] = n
-        block[_PAIRS] = len(disagree)
-        block[_PERIOD] = period_ms
-        block[_GAP_MS] = _take(times, "gap_ms", 0, period_ms, _T_HALF - 1)
-        for channel in range(n):
-            _limits(block, _HEAD + channel * _FIELDS, channels_spec[channel])
-        for pair in disagree:
-            block[pairs_at + _A] = a = _take(pair, "a", -1, 0, n - 1)
-            block[pairs_at + _B] = b = _take(pair, "b", -1, 0, n - 1)
-            if a == b:
-                raise Refused("guard.disagree", "channel %d with itself" % a)
-            block[pairs_at + _LIMIT] = _take(pair, "limit_raw", 0, 1, 65535)
-            block[pairs_at + _DWELL] = _take(pair, "dwell", 1, 1, 30000)
-            pairs_at += _PAIR
-        self._block = block
-        self.counters = memoryview(block)[_COUNTERS : _COUNTERS + len(REASONS)]
-        self.verdicts = array("H", bytes(2 * n))
-        self.last_good = array("h", bytes(2 * n))
-        self.taint = 0
-        self.missed = 0
+    def __init__(self, channels, period_ms, gap_ms=0, disagree=()):
+        from sensewell.build.stations import guard
+
+        self._s, self.counters, self.verdicts, self.last_good = guard(channels, period_ms, gap_ms, disagree)
+        self.taint = self.missed = 0
 
     @property
     def samples(self):
         """How many samples were checked."""
-        return self._block[_SAMPLES]
+        return self._s[_SAMPLES]
 
     def reset(self):
         """Forget time, runs, baselines and the last good values; the counters stay."""
-        block = self._block
+        block = self._s
         for i in range(_STARTED, _SAMPLES):
             block[i] = 0
         at = _HEAD
@@ -219,7 +143,7 @@ class Guard:
     @micropython.viper
     def check(self, row, t_ms: int) -> int:
         """Verdict of `row`, array('h') of a count a channel (its length is not checked), taken at `t_ms` (30 bits)."""
-        s = ptr32(self._block)
+        s = ptr32(self._s)
         x = ptr16(row)
         v = ptr16(self.verdicts)
         good = ptr16(self.last_good)
@@ -243,12 +167,12 @@ class Guard:
                     else:
                         s[_BACK] = s[_BACK] + 1
                     if s[_BACK] > _CLOCK_N:
-                        verdict = GAP  # the clock was set back: nobody knows how much is lost
+                        verdict = _GAP  # the clock was set back: nobody knows how much is lost
                     else:
-                        everywhere = STALE
+                        everywhere = _STALE
                 else:
                     if dt > s[_GAP_MS]:
-                        verdict = GAP
+                        verdict = _GAP
                     if dt + dt >= 3 * period:
                         lost = (dt + (period >> 1)) // period - 1
         s[_SEEN] = t_ms
@@ -270,114 +194,118 @@ class Guard:
                 c += 1
         if verdict:  # a gap: baselines are renewed
             c = 0
-            k = _HEAD
+            at = uint(s) + 4 * _HEAD
             while c < n:
-                s[k + _BASE] = 0
-                s[k + _AGE] = 0
-                s[k + _CAND_N] = 0
+                q = ptr32(at)
+                q[_BASE] = 0
+                q[_AGE] = 0
+                q[_CAND_N] = 0
                 c += 1
-                k += _FIELDS
+                at += 4 * _FIELDS
 
         # pairs of channels: `v` takes what they say, the channels below add their own
-        p = _HEAD + n * _FIELDS
-        end = p + s[_PAIRS] * _PAIR
+        at = uint(s) + 4 * _HEAD + 4 * _FIELDS * n
+        c = s[_PAIRS]
         if everywhere:
-            end = p
-        while p < end:
-            a = s[p + _A]
-            b = s[p + _B]
+            c = 0
+        while c:
+            q = ptr32(at)
+            a = q[_A]
+            b = q[_B]
             u = x[a] ^ 0x8000
             w = x[b] ^ 0x8000
             if u and w:
                 d = u - w
                 if d < 0:
                     d = 0 - d
-                if d <= s[p + _LIMIT]:
-                    s[p + _APART] = 0
+                if d <= q[_LIMIT]:
+                    q[_APART] = 0
                 else:
-                    if s[p + _APART] < s[p + _DWELL]:
-                        s[p + _APART] = s[p + _APART] + 1
-                    if s[p + _APART] == s[p + _DWELL]:
-                        v[a] = v[a] | DISAGREE
-                        v[b] = v[b] | DISAGREE
-            p += _PAIR
+                    if q[_APART] < q[_DWELL]:
+                        q[_APART] = q[_APART] + 1
+                    if q[_APART] == q[_DWELL]:
+                        v[a] = v[a] | _DISAGREE
+                        v[b] = v[b] | _DISAGREE
+            at += 4 * _PAIR
+            c -= 1
 
         taint = 0
         c = 0
-        k = _HEAD
+        at = uint(s) + 4 * _HEAD
         while c < n:
+            q = ptr32(at)
             u = x[c] ^ 0x8000
             bad = v[c]
             passed = 0
-            if u < s[k + _IN_LO] or u > s[k + _IN_HI]:
+            if u < q[_IN_LO] or u > q[_IN_HI]:
                 if not u:
-                    bad = MISSING
-                elif u <= s[k + _SAT_LO] or (s[k + _SAT_HI] and u >= s[k + _SAT_HI]):
-                    bad |= SATURATED
-                    s[k + _CAND_N] = 0
+                    bad = _MISSING
+                elif u <= q[_SAT_LO] or (q[_SAT_HI] and u >= q[_SAT_HI]):
+                    bad |= _SATURATED
+                    q[_CAND_N] = 0
                 else:
-                    bad |= RANGE
-                    s[k + _CAND_N] = 0
+                    bad |= _RANGE
+                    q[_CAND_N] = 0
             elif not everywhere:
                 passed = 1
-                w = s[k + _BASE]
+                w = q[_BASE]
                 if w:
                     d = u - w
                     if d < 0:
                         d = 0 - d
-                    if d > s[k + _STEP]:
-                        age = s[k + _AGE] + step
+                    if d > q[_STEP]:
+                        age = q[_AGE] + step
                         if age > _CAP:
                             age = _CAP
                         reason = 0
-                        if d > s[k + _SPIKE]:
-                            reason = SPIKE
-                        if d > s[k + _RATE] * age:
-                            reason |= RATE
+                        if d > q[_SPIKE]:
+                            reason = _SPIKING
+                        if d > q[_RATE] * age:
+                            reason |= _RATING
                         if reason:
                             # a lone spike, or the new level? resync_n readings that agree decide
-                            d = u - s[k + _CAND]
+                            d = u - q[_CAND]
                             if d < 0:
                                 d = 0 - d
-                            if d > s[k + _SPIKE] or d > s[k + _RATE] * step:
-                                s[k + _CAND_N] = 0
-                            if s[k + _CAND_N] < s[k + _RESYNC]:
-                                s[k + _CAND_N] = s[k + _CAND_N] + 1
-                                s[k + _CAND] = u
+                            if d > q[_SPIKE] or d > q[_RATE] * step:
+                                q[_CAND_N] = 0
+                            if q[_CAND_N] < q[_RESYNC]:
+                                q[_CAND_N] = q[_CAND_N] + 1
+                                q[_CAND] = u
                                 bad |= reason
                                 passed = 0
             if passed:
-                s[k + _BASE] = u
-                if s[k + _AGE]:
-                    s[k + _AGE] = 0
-                    s[k + _CAND_N] = 0
+                q[_BASE] = u
+                if q[_AGE]:
+                    q[_AGE] = 0
+                    q[_CAND_N] = 0
             elif not everywhere:
-                age = s[k + _AGE] + step
+                age = q[_AGE] + step
                 if age > _CAP:
                     age = _CAP
-                s[k + _AGE] = age
+                q[_AGE] = age
 
-            w = s[k + _STUCK_N]
+            w = q[_STUCK_N]
             if w and not everywhere:
-                d = u - s[k + _ANCHOR]
+                d = u - q[_ANCHOR]
                 if d < 0:
                     d = 0 - d
-                if u and (d > s[k + _TOL] or not s[k + _ANCHOR] or (u >= s[k + _CONST_LO] and u <= s[k + _CONST_HI])):
-                    s[k + _ANCHOR] = u
-                    s[k + _RUN] = 1
-                    s[k + _SPAN] = 0
+                if u and (d > q[_TOL] or not q[_ANCHOR] or (u >= q[_CONST_LO] and u <= q[_CONST_HI])):
+                    q[_ANCHOR] = u
+                    q[_RUN] = 1
+                    q[_SPAN] = 0
                 else:
-                    if s[k + _RUN] < w:  # a run that is not known yet to be stuck
-                        d = s[k + _SPAN] + step
+                    if q[_RUN] < w:  # a run that is not known yet to be stuck
+                        d = q[_SPAN] + step
                         if d > _CAP:
                             d = _CAP
-                        s[k + _SPAN] = d
+                        q[_SPAN] = d
                         if u:
-                            s[k + _RUN] = s[k + _RUN] + 1
-                            if s[k + _RUN] == w and d > taint:
+                            q[_RUN] = q[_RUN] + 1
+                            if q[_RUN] == w and d > taint:
                                 taint = d
-                    if u and s[k + _RUN] == w:
-                        bad |= STUCK
+                    if u and q[_RUN] == w:
+                        bad |= _STUCK
 
             if bad:
                 verdict |= bad
@@ -385,7 +313,7 @@ class Guard:
             else:
                 good[c] = x[c]
             c += 1
-            k += _FIELDS
+            at += 4 * _FIELDS
 
         verdict |= everywhere
         s[_MARKED] = verdict

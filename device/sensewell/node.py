@@ -10,14 +10,9 @@ try:
 
     from micropython import const
 except ImportError:
-    import time
-
-    from sensewell._port import micropython, ticks_ms, ticks_us
+    from sensewell._port import micropython, sleep_us, ticks_ms, ticks_us
 
     const = micropython.const
-
-    def sleep_us(duration_us):
-        time.sleep(duration_us / 1_000_000)
 
 
 from array import array
@@ -66,13 +61,13 @@ class Node:
         Nothing is allocated unless something goes wrong. KeyboardInterrupt passes through.
         """
         real = bool(self.rate_hz)
-        period_us = 1000000 // self.rate_hz if real else 0
+        step_us = 1000000 // self.rate_hz if real else 0
         taken = 0
         self._due_us = ticks_us() & _T_MASK
         self._now_ms = -1
         while samples is None or taken < samples:
             if real:
-                self._wait(period_us)
+                self._wait(step_us)
             if self.wdt:
                 self.wdt.feed()
             t_ms = self._read(real)
@@ -82,7 +77,7 @@ class Node:
             self._step(t_ms, real)
         return taken
 
-    def _wait(self, period_us):
+    def _wait(self, step_us):
         # Until the next sample is due; a loop that is late by whole periods lets them go, and counts them.
         left = (self._due_us - ticks_us()) & _T_MASK
         while 0 < left < _T_HALF:
@@ -94,9 +89,9 @@ class Node:
             left = (self._due_us - ticks_us()) & _T_MASK
         late = -left & _T_MASK
         self.late.add(late)
-        lost = late // period_us
+        lost = late // step_us
         self.lost += lost
-        self._due_us = (self._due_us + (lost + 1) * period_us) & _T_MASK
+        self._due_us = (self._due_us + (lost + 1) * step_us) & _T_MASK
 
     def _read(self, real):
         # The sensor's time, -1 at the end; keeps the clock that tells idle() the time when samples have none
@@ -151,6 +146,7 @@ def compose(sensor, path="/bundle.swb", board=None, rate_hz=None, outputs=(), wd
 
     A bundle that is sound but for its model runs by its rules: `node.pipeline.refusal` says why.
     """
+    from sensewell.build import drop
     from sensewell.bundle import Bundle
     from sensewell.pipeline import Pipeline
 
@@ -161,6 +157,7 @@ def compose(sensor, path="/bundle.swb", board=None, rate_hz=None, outputs=(), wd
     except Refused:
         pass  # it is in pipeline.refusal, and in the reason of every decision
     bundle.release()
+    drop()
     return Node(pipeline, sensor, rate_hz or pipeline.rate_hz, outputs, wdt)
 
 
@@ -170,12 +167,12 @@ class Cost:
     def __init__(self):
         self.max_us = self._sum = self._n = 0
 
-    def add(self, cost_us):
-        if cost_us > self.max_us:
-            self.max_us = cost_us
-        if cost_us > 0xFFFFFFF:
-            cost_us = 0xFFFFFFF
-        self._sum += cost_us
+    def add(self, step_us):
+        if step_us > self.max_us:
+            self.max_us = step_us
+        if step_us > 0xFFFFFFF:
+            step_us = 0xFFFFFFF
+        self._sum += step_us
         self._n += 1
         if self._sum > 0xFFFFFFF:
             self._sum >>= 1

@@ -5,6 +5,7 @@ It stands outside the pipeline and uses only what everybody may. A line is a let
                                  rule, verdicts since the last decision
   V  rejections   <IIHH          first sample, how many, verdict, channels (bit mask)
   E  the end      plain numbers: samples, D lines, V lines, CRC-32 over all records in order
+  A  instead of E: at this sample memory was allocated on the way to the decision
 `sample` counts from 0 and is the one that led to the decision; `window` is 1 if that completed a window; `best` is the
 model's own class for it, -1 if it was not asked; `check` a hash over the window's features and the model's scores:
 boards whose checks agree, agree bit for bit. `rule`: its number, 255 for none.
@@ -86,7 +87,7 @@ class Player:
     def play(self, rows, faults=None, turn=None):
         """Play `rows` (path or buffer) with `faults` and `turn` of sensor/replay.py.
 
-        The heap is locked on the whole way from sample to decision: an allocation there raises MemoryError.
+        The heap is locked on the whole way from sample to decision; an allocation there ends the playing.
         """
         replay = Replay(rows, self._n, self._period_ms, faults, turn)
         pipeline, guard, row, n = self.pipeline, self.pipeline.guard, self._row, self._n
@@ -97,6 +98,7 @@ class Player:
         windows = pipeline.windows
         gaps = counters[_GAP_BIT]
         gc.collect()
+        locked = 1
         micropython.heap_lock()
         try:
             while True:
@@ -107,6 +109,7 @@ class Player:
                 found = _found(verdicts, counters, n, gaps)
                 if found or known or decision is not None:  # something to say: the heap is needed for that
                     micropython.heap_unlock()
+                    locked = 0
                     if found != known:
                         self._rejected(start, samples, known)
                         start = samples
@@ -121,11 +124,20 @@ class Player:
                         windows = pipeline.windows
                         decisions += 1
                         seen = 0
+                    locked = 1
                     micropython.heap_lock()
                 samples += 1
+        except MemoryError:
+            if not locked:
+                raise
+            samples = -1 - samples
         finally:
-            micropython.heap_unlock()
+            if locked:
+                micropython.heap_unlock()
             replay.close()
+        if samples < 0:
+            self._say("A %d" % (-1 - samples))
+            return
         self._rejected(start, samples, known)
         self._say("E %d %d %d %d" % (samples, decisions, self._runs, self._crc))
 

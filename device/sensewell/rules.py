@@ -5,13 +5,11 @@ Data in, states out: a rule is numbers from the bundle, never code. Knows nothin
 
 from array import array
 
-from sensewell.refusal import Refused
-
 try:
     import micropython
     from micropython import const
 except ImportError:  # CPython: the same source, word by word
-    from sensewell._port import micropython, ptr16, ptr32
+    from sensewell._port import micropython, ptr16, ptr32, uint
 
     const = micropython.const
 
@@ -37,126 +35,99 @@ class Rules:
     """
 
     def __init__(self, specs, n_channels, n_features):
-        self.names = tuple([spec["name"] for spec in specs])
-        self.labels = bytes([spec["label"] for spec in specs])
-        block = [len(specs), 0]
-        order = sorted([(-spec.get("priority", 0), number) for number, spec in enumerate(specs)])
-        for kind in ("channel", "feature"):
-            for rank, (_, number) in enumerate(order):
-                spec = specs[number]
-                if kind not in spec["on"]:
-                    continue
-                index = spec["on"][kind]
-                limit = spec["limit"]
-                clear = spec.get("clear", limit)
-                below = spec["when"] == "below"
-                if not 0 <= index < (n_channels if kind == "channel" else n_features):
-                    raise Refused("rules.index", spec["name"])
-                if clear < limit if below else clear > limit:
-                    raise Refused("rules.clear", spec["name"])
-                mask = 0x7FFF if below else 0x8000
-                block += [rank, index, mask, (limit & 0xFFFF) ^ mask, (clear & 0xFFFF) ^ mask]
-                block += [spec.get("on_bad") == "trip", spec.get("interlock", False)]
-                block += [spec.get("dwell_ms", 0), spec.get("clear_dwell_ms", 0), 0, 0, 0, number]
-            if kind == "channel":
-                block[1] = self.on_channels = len(block) // _WORDS
-        self.on_features = len(specs) - self.on_channels
-        self._state = array("i", [int(word) for word in block])
-        self._verdict = array("H", [0])
+        from sensewell.build.manifest import rules
+
+        self.names, self.labels, self._s = rules(specs, n_channels, n_features)
+        self.row = array("H", [0])
         self.active = self.interlock = -1
 
     def reset(self):
         """All rules inactive, all dwells forgotten."""
-        for at in range(_HEAD + 9, len(self._state), _WORDS):
-            self._state[at] = self._state[at + 1] = 0
+        for at in range(_HEAD + 9, len(self._s), _WORDS):
+            self._s[at] = self._s[at + 1] = 0
         self.active = self.interlock = -1
 
-    def sample(self, row, verdicts, t_ms):
-        """Step the channel rules: row array('h') of raw counts, verdicts array('H') per channel, t_ms 0..2**30-1.
-
-        Returns 1 if an interlock tripped or cleared, else 0. No allocation.
-        """
-        return self.step(row, verdicts, t_ms, 0)
-
-    def window(self, vector, trusted, t_ms):
-        """Step the feature rules: vector array('h'); trusted 0 = the window is too bad to look at. As `sample`."""
-        self._verdict[0] = 0 if trusted else 1
-        return self.step(vector, self._verdict, t_ms, 1)
+    def window(self, vector, good, t_ms):
+        """Step the feature rules: vector array('h'); good 0 = the window is too bad to look at. As `step`."""
+        self.row[0] = 0 if good else 1
+        return self.step(vector, self.row, t_ms, 1)
 
     def idle(self, t_ms):
-        """No sample at all: for every rule that is a bad value. As `sample`."""
-        self._verdict[0] = 1
-        return self.step(self._verdict, self._verdict, t_ms, 2)
+        """No sample at all: for every rule that is a bad value. As `step`."""
+        self.row[0] = 1
+        return self.step(self.row, self.row, t_ms, 2)
 
     @micropython.viper
     def step(self, values, verdicts, now: int, which: int) -> int:
-        """Step the rules on channels (which 0, a verdict each), on features (1, one verdict) or all (2, one)."""
+        """Step the rules on channels (which 0, a verdict each), on features (1, one verdict) or all (2, one).
+
+        values: array('h') of raw counts or features; verdicts: array('H'); now: ticks ms, 0..2**30-1. Returns 1 if an
+        interlock tripped or cleared, else 0. No allocation.
+        """
         # Bad values never help a rule to clear; they help it to trip only if it asks for that.
-        s = ptr32(self._state)
+        s = ptr32(self._s)
         x = ptr16(values)
         v = ptr16(verdicts)
-        at = _HEAD
-        end = _HEAD + s[0] * _WORDS
+        at = uint(s) + 4 * _HEAD
+        left = s[0]
         if which == 0:
-            end = _HEAD + s[1] * _WORDS
+            left = s[1]
         elif which == 1:
-            at = _HEAD + s[1] * _WORDS
+            left -= s[1]
+            at += 4 * _WORDS * s[1]
         told = 0
         changed = 0
-        while at < end:
-            active = s[at + 9]
-            index = s[at + 1]
+        while left:
+            q = ptr32(at)
+            active = q[9]
+            index = q[1]
             bad = v[0]
             if which == 0:
                 bad = v[index]
             evidence = 0
             if bad:
                 if not active:
-                    evidence = 2 - s[at + 5]  # 2: neither for nor against, a dwell already running goes on
+                    evidence = 2 - q[5]  # 2: neither for nor against, a dwell already running goes on
             else:
-                u = x[index] ^ s[at + 2]
+                u = x[index] ^ q[2]
                 if active:
-                    if u <= s[at + 4]:
+                    if u <= q[4]:
                         evidence = 1
-                elif u > s[at + 3]:
+                elif u > q[3]:
                     evidence = 1
             if evidence == 0:
-                s[at + 10] = 0
+                q[10] = 0
             elif evidence == 1:
-                if not s[at + 10]:
-                    s[at + 10] = 1
-                    s[at + 11] = now
-                elapsed = (now - s[at + 11]) & 0x3FFFFFFF
-                if elapsed < 0x20000000 and elapsed >= s[at + 7 + active]:
-                    s[at + 9] = 1 - active
-                    s[at + 10] = 0
+                if not q[10]:
+                    q[10] = 1
+                    q[11] = now
+                elapsed = (now - q[11]) & 0x3FFFFFFF
+                if elapsed < 0x20000000 and elapsed >= q[7 + active]:
+                    q[9] = 1 - active
+                    q[10] = 0
                     changed = 1
-                    told |= s[at + 6]
-            at += _WORDS
+                    told |= q[6]
+            at += 4 * _WORDS
+            left -= 1
         if changed:
             rule = 0 - 1
             interlock = 0 - 1
             rank = 0x7FFF
             lock_rank = 0x7FFF
-            at = _HEAD
-            end = _HEAD + s[0] * _WORDS
-            while at < end:
-                if s[at + 9]:
-                    if s[at + 6]:
-                        if s[at] < lock_rank:
-                            lock_rank = s[at]
-                            interlock = s[at + 12]
-                    elif s[at] < rank:
-                        rank = s[at]
-                        rule = s[at + 12]
-                at += _WORDS
+            at = uint(s) + 4 * _HEAD
+            left = s[0]
+            while left:
+                q = ptr32(at)
+                if q[9]:
+                    if q[6]:
+                        if q[0] < lock_rank:
+                            lock_rank = q[0]
+                            interlock = q[12]
+                    elif q[0] < rank:
+                        rank = q[0]
+                        rule = q[12]
+                at += 4 * _WORDS
+                left -= 1
             self.active = rule
             self.interlock = interlock
         return told
-
-    def is_active(self, number):
-        """True while rule `number` of the bundle is tripped (for the REPL and tests)."""
-        for at in range(_HEAD + 12, len(self._state), _WORDS):
-            if self._state[at] == number:
-                return bool(self._state[at - 3])
-        return False

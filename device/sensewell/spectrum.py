@@ -1,6 +1,6 @@
 """Power spectrum of one centred window by an integer real FFT, block-floating, in 32 bits.
 
-It must not know what a feature, a channel or a model is: `features.py` asks, this answers. Formats:
+It must not know what a channel or a model is: `features.py` asks, this answers. Formats:
 
     N      transform length: next power of two >= window length, 8..256; the rest is zeros.  M = N / 2
     bin k  k * rate_hz / N, k = 1..M (M is Nyquist). Bin 0 is 0: the mean was removed before
@@ -14,8 +14,6 @@ Even and odd samples are one complex series of M points (radix 2, decimation in 
 
 # mypy: disable-error-code="valid-type"
 # (ptr16 and ptr32 are types of viper only)
-from array import array
-
 try:
     import micropython
     from micropython import const
@@ -24,22 +22,33 @@ except ImportError:  # CPython: the same source, word by word
 
     const = micropython.const
 
-# parameter block: array('i')
-_M = const(0)  # in: half the transform length
-_WIDE = const(1)  # in: 32 where ptr32 loads are zero-extended (x64 viper), else 0: (v << WIDE) >> WIDE is signed
-_EXPONENT = const(2)  # out: P[k] = p[k] * 2**exponent
-_TOTAL = const(3)  # out: sum of p[1..M], < 2**30
-_DOMINANT = const(4)  # out: bin of the greatest p, the lowest of equals; 0 where all are 0
-_SIZE = const(5)
 
-# round(32768 * sin(pi i / 128)), i = 0..64, little-endian uint16
-_QUARTER = (
-    b"\x00\x00\x24\x03\x48\x06\x6b\x09\x8c\x0c\xab\x0f\xc8\x12\xe2\x15\xf9\x18\x0c\x1c\x1a\x1f\x24\x22\x28\x25"
-    b"\x27\x28\x1f\x2b\x11\x2e\xfc\x30\xdf\x33\xba\x36\x8d\x39\x57\x3c\x17\x3f\xce\x41\x7b\x44\x1d\x47\xb4\x49"
-    b"\x40\x4c\xc0\x4e\x34\x51\x9b\x53\xf6\x55\x43\x58\x82\x5a\xb4\x5c\xd7\x5e\xec\x60\xf2\x62\xe9\x64\xd0\x66"
-    b"\xa7\x68\x6e\x6a\x24\x6c\xca\x6d\x5f\x6f\xe3\x70\x55\x72\xb6\x73\x05\x75\x42\x76\x6c\x77\x85\x78\x8a\x79"
-    b"\x7d\x7a\x5d\x7b\x2a\x7c\xe4\x7c\x8a\x7d\x1e\x7e\x9d\x7e\x0a\x7f\x62\x7f\xa7\x7f\xd9\x7f\xf6\x7f\x00\x80"
-)
+from sensewell.features import lg, ratio
+
+_BAND = const(30)  # opcode
+_DOMINANT = const(22)  # block `t`; out: bin of the greatest p, the lowest of equals; 0 where all are 0
+_N = const(23)
+_WIDE = const(24)
+_SHIFT = const(27)
+_PEAK = const(28)
+_M = const(30)  # in: half the transform length
+_EXPONENT = const(31)  # out: P[k] = p[k] * 2**exponent
+_TOTAL = const(32)  # out: sum of p[1..M], < 2**30
+
+
+def prepare(features):
+    """The spectrum of the channel at hand, and dom."""
+    t = features.t
+    power(t[_PEAK], t[_SHIFT] - 4, features.p, features.work, features.z, features.sin, t)
+
+
+def ask(features, op, a, b):
+    """band, share: of the bins a..b-1."""
+    t = features.t
+    a = band(features.p, a, b)
+    if op == _BAND:
+        return lg(a, t[_EXPONENT], t[_N])
+    return ratio(a, t[_TOTAL])
 
 
 @micropython.viper
@@ -47,7 +56,7 @@ def power(v: int, acc: int, re: ptr32, im: ptr32, z: ptr32, sin: ptr32, t: ptr32
     """z: int32[2M] samples (zeros after the last); re: int32[M + 1], im: int32[M] work; p is left in `re`.
 
     v: greatest |z| < 2**13, 0 where all are 0. acc: exponent of the samples: counts = z * 2**acc.
-    sin: int32[3M / 2], 2**15 * sin(2 pi i / N). t: the parameter block.
+    sin: int32[3M / 2], 2**15 * sin(2 pi i / N). t: the block of features.py.
     viper keeps the first two names in registers: afterwards they are whatever is hottest.
     """
     m = t[_M]
@@ -186,105 +195,3 @@ def band(p: ptr32, lo: int, hi: int) -> int:
         total += p[lo]
         lo += 1
     return total
-
-
-@micropython.viper
-def centroid(p: ptr32, t: ptr32) -> int:
-    """Sum k p[k] / sum p[k] in bins, Q7 (rounded down); 0 where there is no power."""
-    up = 0
-    v = t[_TOTAL]
-    while v >= 0x400000:
-        v >>= 1
-        up += 1
-    total = 0
-    moment = 0
-    i = t[_M]
-    while i:
-        v = p[i] >> up
-        total += v
-        moment += v * i
-        i -= 1
-    if total == 0:
-        return 0
-    v = moment // total
-    return (v << 7) + ((moment - v * total) << 7) // total
-
-
-@micropython.viper
-def entropy(p: ptr32, t: ptr32, lg) -> int:
-    """- sum q log2 q with q = p[k] / sum p, in bits, Q8: 0 for one line, 256 * log2(M) for flat power.
-
-    `lg(m, e, n)` is 256 * log2(1 + m * 2**e / n). Lines below 2**-16 of the total count as 0.
-    """
-    up = 0
-    v = t[_TOTAL]
-    while v >= 0x20000:
-        v >>= 1
-        up += 1
-    total = 0
-    logs = 0
-    i = t[_M]
-    while i:
-        v = p[i] >> up
-        if v:
-            total += v
-            logs += v * int(lg(v - 1, 0, 1))
-        i -= 1
-    if total == 0:
-        return 0
-    v = int(lg(total - 1, 0, 1)) - logs // total
-    if v < 0:
-        v = 0
-    return v
-
-
-class Spectrum:
-    """Work space for windows of `length` samples; `wide`: 32 where ptr32 loads are zero-extended, else 0."""
-
-    def __init__(self, length, wide):
-        m = 4
-        while m + m < length:
-            m += m
-        self.m = m
-        self._t = t = array("i", [0] * _SIZE)
-        t[_M] = m
-        t[_WIDE] = wide
-        self.p = array("i", [0] * (m + 1))
-        self._work = array("i", [0] * m)
-        quarter = m >> 1
-        self._sin = sin = array("i", [0] * (m + quarter))
-        for i in range(quarter + 1):
-            at = i * (128 // m) * 2
-            v = _QUARTER[at] | _QUARTER[at + 1] << 8
-            sin[i] = v
-            sin[m - i] = v
-            if i < quarter:
-                sin[m + i] = -v
-
-    def compute(self, z, exponent, peak):
-        """z: int32[2M], counts = z * 2**exponent, |z| <= peak < 2**13. Fills p and all that follows."""
-        power(peak, exponent, self.p, self._work, z, self._sin, self._t)
-
-    def exponent(self):
-        """P[k] = p[k] * 2**exponent counts^2."""
-        return self._t[_EXPONENT]
-
-    def total(self):
-        """Sum of p[1..M]."""
-        return self._t[_TOTAL]
-
-    def dominant(self):
-        """The bin of the greatest p, the lowest of equals; 0 where there is no power."""
-        return self._t[_DOMINANT]
-
-    def band(self, lo, hi):
-        """Sum of p[lo..hi-1]."""
-        return band(self.p, lo, hi)
-
-    def centroid(self):
-        """See `centroid` above: bins, Q7."""
-        return centroid(self.p, self._t)
-
-    def entropy(self, lg):
-        """See `entropy` above: bits, Q8."""
-        return entropy(self.p, self._t, lg)

@@ -3,8 +3,6 @@
 It must not know why a sample is bad, nor what is computed from it.
 """
 
-from array import array
-
 try:
     import micropython
     from micropython import const
@@ -12,8 +10,6 @@ except ImportError:  # CPython: the same source, word by word
     from sensewell._port import micropython, ptr8, ptr16, ptr32
 
     const = micropython.const
-
-from sensewell.refusal import Refused
 
 # The block of state, array('i'), all values >= 0
 _N = const(0)  # channels
@@ -30,35 +26,33 @@ class Window:
     """A ring of `length` rows of `n_channels`. A window is due `length` rows after a break, then every `hop` rows."""
 
     def __init__(self, n_channels, length, hop):
-        if not (0 < n_channels < 256 and 0 < length <= 8192 and 0 < hop <= 32767):
-            raise Refused("window.size", "%r channels, length %r, hop %r" % (n_channels, length, hop))
-        self._rows = array("h", bytes(2 * n_channels * length))
-        self._flags = bytearray(length)  # 1: good
-        self._block = array("i", (n_channels, length, hop, 0, 0, length, 0, 0))
+        from sensewell.build.stations import window
+
+        self.rows, self._flags, self._s = window(n_channels, length, hop)
 
     @property
     def quality_pct(self):
         """Good rows among the rows in the ring, 0..100, rounded down; 0 for an empty ring."""
-        block = self._block
+        block = self._s
         return block[_GOOD] * 100 // (block[_FILLED] or 1)
 
     @property
     def samples(self):
         """Rows ever pushed."""
-        return self._block[_SAMPLES]
+        return self._s[_SAMPLES]
 
     def reset(self):
         """A break: what is in the ring does not go together with what comes."""
-        block = self._block
+        block = self._s
         block[_POS] = block[_FILLED] = block[_GOOD] = 0
         block[_LEFT] = block[_LENGTH]
 
     @micropython.viper
     def push(self, row, good: int) -> bool:
         """Take `row`, array('h') with a count per channel (its length is not checked). True: a window is due now."""
-        s = ptr32(self._block)
+        s = ptr32(self._s)
         flags = ptr8(self._flags)
-        rows = ptr16(self._rows)
+        rows = ptr16(self.rows)
         x = ptr16(row)
         n = s[_N]
         pos = s[_POS]
@@ -92,7 +86,7 @@ class Window:
     @micropython.viper
     def taint(self, n: int):
         """Mark the last `n` rows bad, or all there are: call it before the sample that brought the news is pushed."""
-        s = ptr32(self._block)
+        s = ptr32(self._s)
         flags = ptr8(self._flags)
         if n > s[_FILLED]:
             n = s[_FILLED]
@@ -108,26 +102,23 @@ class Window:
     @micropython.viper
     def read(self, channel: int, out):
         """Copy one channel to `out`, array('h') of at least `length`, oldest first. Raises ValueError if it cannot."""
-        s = ptr32(self._block)
-        rows = ptr16(self._rows)
+        s = ptr32(self._s)
+        rows = ptr16(self.rows)
         n = s[_N]
         filled = s[_FILLED]
-        room = int(len(out))  # noqa: RUF046  viper: an object until cast
+        room = int(len(out))  # viper: an object until cast
         if channel < 0 or channel >= n or room < filled:
             raise ValueError("window.read")
         y = ptr16(out)
         i = 0
         k = channel
-        if filled == s[_LENGTH]:
-            # the oldest row is at _POS: from there to the end of the ring, then from its start
+        end = filled
+        if filled == s[_LENGTH]:  # the oldest row is at _POS: from there to the end of the ring, then from its start
             k += s[_POS] * n
-            end = filled - s[_POS]
-            while i < end:
-                y[i] = rows[k]
-                k += n
-                i += 1
-            k = channel
+            end -= s[_POS]
         while i < filled:
+            if i == end:
+                k = channel
             y[i] = rows[k]
             k += n
             i += 1

@@ -19,10 +19,11 @@ from sensewell_host.errors import SensewellError
 
 use_device_path()
 
-from sensewell.bundle import HEADER, HEADER_BYTES, MAGIC, MAX_MANIFEST, VERSION, Bundle  # noqa: E402
+from sensewell.bundle import FORMAT, Bundle  # noqa: E402
 from sensewell.pipeline import Pipeline  # noqa: E402
 from sensewell.refusal import Refused  # noqa: E402
 
+MAGIC, VERSION, HEADER, HEADER_BYTES, MAX_MANIFEST = FORMAT
 Int16 = npt.NDArray[np.int16]
 GOLDEN_ROWS = 16
 GOLDEN_WINDOWS = 2
@@ -104,7 +105,8 @@ def golden(
         pipeline.reset()
         for values in window:
             sample[:] = _array_of(sample, values)
-            pipeline.condition.apply(sample, sample)
+            if pipeline.condition:
+                pipeline.condition.apply(sample, sample)
             pipeline.window.push(sample, 1)
         pipeline.features.compute(pipeline.window)
         vectors += pipeline.vector.tobytes()

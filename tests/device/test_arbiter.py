@@ -1,9 +1,12 @@
 """The arbiter: who may speak, when, and that nothing overrides an interlock; random histories included."""
 
 from lcg import Lcg
-from sensewell import arbiter as a
+from sensewell.arbiter import Arbiter
 from sensewell.refusal import Refused
+from sensewell.words import CAUSES
 
+WARMING, QUALITY = 1, 2  # places in CAUSES
+NO_MODEL, REFUSED, UNPROVEN, DEADLINE, STALE, CLEARED = range(6, 12)
 LABELS = ("A", "B", "C", "unknown", "hot", "locked")
 CONFIG = {
     "min_confidence_pct": 40, "smooth_n": 2, "smooth_m": 3, "hold_ms": 3000, "return_n": 2, "deadline_ms": 0,
@@ -14,7 +17,7 @@ CONFIG = {
 def make(**changes):
     config = dict(CONFIG)
     config.update(changes)
-    return a.Arbiter(config, LABELS, ("warm", "lock"), 80)
+    return Arbiter(config, LABELS, ("warm", "lock"), 80)
 
 
 def told(arbiter, windows, step_ms=1000):
@@ -54,12 +57,12 @@ def test_unsure_and_bad_windows_are_held_then_the_floor_speaks():
 
 def test_each_fault_of_the_model_has_its_name_and_the_rules_their_say():
     arbiter = make(hold_ms=0)
-    for fault in (a.NO_MODEL, a.REFUSED, a.UNPROVEN, a.DEADLINE):
-        name = a.CAUSES[fault]
+    for fault in (NO_MODEL, REFUSED, UNPROVEN, DEADLINE):
+        name = CAUSES[fault]
         d = arbiter.window(0, 100, fault, 0, 100)
         assert (d.label, d.source, d.cause, d.confidence_pct, d.reason) == ("unknown", "rule", name, 0, name)
     arbiter.floor(0, 4, -1, 0)
-    d = arbiter.window(0, 100, a.NO_MODEL, 0, 0)
+    d = arbiter.window(0, 100, NO_MODEL, 0, 0)
     assert (d.label, d.source, d.cause, d.confidence_pct, d.reason) == ("hot", "rule", "no_model", 100, "rule:warm")
     assert str(d) == "0 ms  hot  100%  quality 100%  rule  rule:warm (no_model)"
 
@@ -68,12 +71,12 @@ def test_an_interlock_overrides_at_once_and_the_held_decision_comes_back_after_i
     arbiter = make()
     told(arbiter, (SURE_A, SURE_A))
     arbiter.floor(0, 4, 1, 5)
-    d = arbiter.event(1100, 100, a.CLEARED)
+    d = arbiter.event(1100, 100, CLEARED)
     assert (d.label, d.source, d.reason, d.rule) == ("locked", "interlock", "interlock:lock", "lock")
     assert d.confidence_pct == 100
     assert arbiter.window(2000, 100, 0, 0, 99).source == "interlock"
     arbiter.floor(-1, 0, -1, 0)
-    d = arbiter.event(2100, 100, a.CLEARED)
+    d = arbiter.event(2100, 100, CLEARED)
     assert (d.label, d.source, d.cause) == ("A", "hold", "cleared")
     assert arbiter.window(3000, 100, 0, 0, 99).source == "model"
 
@@ -83,8 +86,8 @@ def test_nothing_is_held_longer_than_hold_ms_even_across_the_wrap_of_time():
         arbiter = make()
         for t in (0, 1000):
             arbiter.window((start + t) & 0x3FFFFFFF, 100, 0, 0, 90)
-        assert arbiter.event((start + 4000) & 0x3FFFFFFF, 0, a.STALE).source == "hold"
-        d = arbiter.event((start + 4001) & 0x3FFFFFFF, 0, a.STALE)
+        assert arbiter.event((start + 4000) & 0x3FFFFFFF, 0, STALE).source == "hold"
+        d = arbiter.event((start + 4001) & 0x3FFFFFFF, 0, STALE)
         assert (d.source, d.cause, d.label) == ("rule", "stale", "unknown")
 
 
@@ -114,11 +117,11 @@ def test_whatever_happens_the_promises_hold():
             arbiter.floor(-1, 0, 1 if lock else -1, 5)
             kind = lcg.next(10)
             if kind == 0:
-                d = arbiter.event(t, lcg.next(101), (a.STALE, a.WARMING, a.QUALITY, a.CLEARED)[lcg.next(4)])
+                d = arbiter.event(t, lcg.next(101), (STALE, WARMING, QUALITY, CLEARED)[lcg.next(4)])
                 trusted = False
             else:
                 quality = 100 if kind > 3 else lcg.next(101)
-                fault = (0, 0, 0, a.REFUSED, a.DEADLINE)[lcg.next(5)] if kind == 1 else 0
+                fault = (0, 0, 0, REFUSED, DEADLINE)[lcg.next(5)] if kind == 1 else 0
                 confidence = lcg.next(101) if kind < 5 else 100
                 said = lcg.next(3) if kind < 6 else 0
                 i += 1

@@ -4,6 +4,7 @@ import math
 from array import array
 
 from lcg import Lcg
+from sensewell.build.names import names
 from sensewell.features import Features
 from sensewell.refusal import Refused
 
@@ -120,8 +121,8 @@ def test_norms_saturate_or_halve():
 def test_names_say_feature_parameters_and_channels():
     specs = [{"f": "std", "c": 0}, {"f": "band", "c": 7, "lo": 3, "hi": 6}, {"f": "corr", "c": 0, "d": 1}]
     specs += [{"f": "acorr", "c": 2, "lag": 10}, {"f": "tilt", "c": 2, "d": 0, "e": 1}, {"f": "mcross", "c": 1}]
-    names = Features(specs, 6, 100, [{"norm": [0, 1, 2]}, {"norm": [3, 4, 5]}]).names
-    assert names == ["std.c0", "band3-6.c7", "corr.c0.c1", "acorr10.c2", "tilt.c2.c0.c1", "mcross.c1"]
+    found = names(Features(specs, 6, 100, [{"norm": [0, 1, 2]}, {"norm": [3, 4, 5]}]))
+    assert found == ["std.c0", "band3-6.c7", "corr.c0.c1", "acorr10.c2", "tilt.c2.c0.c1", "mcross.c1"]
 
 
 def reason(specs, n_channels=3, length=100, derived=()):

@@ -3,7 +3,8 @@
 from array import array
 
 from lcg import Lcg
-from sensewell.features import FEATURES, Features
+from sensewell.build.features import FEATURES
+from sensewell.features import Features
 
 try:
     import micropython

@@ -2,8 +2,9 @@
 
 from array import array
 
-from sensewell import guard
-from sensewell.guard import DISAGREE, GAP, MISSING, RANGE, RATE, SATURATED, SPIKE, STALE, STUCK, Guard
+from sensewell import reasons
+from sensewell.guard import Guard
+from sensewell.reasons import DISAGREE, GAP, MISSING, RANGE, RATE, SATURATED, SPIKE, STALE, STUCK
 from sensewell.refusal import Refused
 
 HOLE = -32768
@@ -23,9 +24,9 @@ def test_a_guard_without_limits_finds_fault_only_with_missing_and_time():
 
 
 def test_a_verdict_names_its_reasons():
-    assert guard.names(0) == []
-    assert guard.names(STUCK | MISSING | GAP) == ["missing", "stuck", "gap"]
-    assert guard.BAD == 255
+    assert reasons.names(0) == []
+    assert reasons.names(STUCK | MISSING | GAP) == ["missing", "stuck", "gap"]
+    assert reasons.BAD == 255
 
 
 def test_range_limits_are_inclusive_and_saturation_beats_them():

@@ -8,7 +8,8 @@ except ImportError:
     from sensewell._port import micropython
 
 from lcg import Lcg
-from sensewell.guard import GAP, MISSING, SPIKE, STALE, STUCK, Guard
+from sensewell.guard import Guard
+from sensewell.reasons import GAP, MISSING, SPIKE, STALE, STUCK
 
 HOLE = -32768
 N = 3

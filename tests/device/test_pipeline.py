@@ -204,7 +204,7 @@ def test_settings_that_a_station_refuses_name_the_station():
         ({"guard": {"channels": [{"stuck_n": "x"}, {}]}}, "guard.stuck_n"),
         ({"features": [{"f": "magic", "c": 0}]}, "features.unknown"), ({"features": [{}]}, "features.unknown"),
         ({"derived": [{"norm": "ab"}]}, "features.derived"),
-        ({"condition": {"normalise": [{"offset_raw": "x"}] * 2}}, "bundle.schema.condition"),
+        ({"condition": {"normalise": [{"offset_raw": "x"}] * 2}}, "condition.normalise"),
         ({"condition": {"filters": [{"kind": []}] * 2}}, "condition.filters"),
     ):  # fmt: skip
         m = tiny_bundle.manifest(model={"family": "none"}, **changes)

@@ -3,6 +3,7 @@
 from array import array
 
 from lcg import Lcg
+from sensewell.reasons import tripped
 from sensewell.refusal import Refused
 from sensewell.rules import Rules
 
@@ -21,7 +22,7 @@ def play(rules, values, verdicts=None, step_ms=10, t_ms=0):
     said = []
     for i, value in enumerate(values):
         bad = verdicts and verdicts[i]
-        rules.sample(array("h", [value, 0]), BAD if bad else GOOD, (t_ms + i * step_ms) & 0x3FFFFFFF)
+        rules.step(array("h", [value, 0]), BAD if bad else GOOD, (t_ms + i * step_ms) & 0x3FFFFFFF, 0)
         said.append(rules.active)
     return said
 
@@ -58,7 +59,7 @@ def test_an_interlock_is_reported_apart_and_its_changes_are_told():
     told = []
     for t, value in enumerate((0, 150, 201, 202, 150, 0)):
         row[0] = value
-        told.append((rules.sample(row, GOOD, t), rules.active, rules.interlock))
+        told.append((rules.step(row, GOOD, t, 0), rules.active, rules.interlock))
     assert told == [(0, -1, -1), (0, 0, -1), (1, 0, 1), (0, 0, 1), (1, 0, -1), (0, -1, -1)]
 
 
@@ -83,16 +84,15 @@ def test_feature_rules_step_with_windows_only():
     spec = rule("still", when="below", limit=10)
     spec["on"] = {"feature": 2}
     rules = Rules([rule(), spec], 2, 3)
-    assert rules.on_channels == 1 and rules.on_features == 1
     vector = array("h", [0, 0, 5])
-    rules.sample(array("h", [0, 0]), GOOD, 0)
+    rules.step(array("h", [0, 0]), GOOD, 0, 0)
     assert rules.active == -1
     rules.window(vector, 0, 10)
     assert rules.active == -1
     rules.window(vector, 1, 20)
-    assert rules.active == 1 and rules.is_active(1)
+    assert rules.active == 1 and tripped(rules, 1)
     rules.reset()
-    assert rules.active == -1 and not rules.is_active(1)
+    assert rules.active == -1 and not tripped(rules, 1)
 
 
 def test_wrong_indices_and_a_clear_beyond_the_limit_are_refused():
@@ -118,7 +118,7 @@ def test_random_walks_agree_with_a_plain_model_and_everywhere():
         since = None
         for t in range(0, 1000, 10):
             value += lcg.next(61) - 30
-            rules.sample(array("h", [value, 0]), GOOD, t)
+            rules.step(array("h", [value, 0]), GOOD, t, 0)
             far = value - limit if above else limit - value
             evidence = far <= -gap if active else far > 0
             since = (t if since is None else since) if evidence else None

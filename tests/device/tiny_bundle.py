@@ -93,7 +93,8 @@ def golden(m, model, rows=2, windows=1, seed=5):
         for _ in range(pipeline.length):
             row = array("h", [lcg.next(4000) - 2000 for _ in range(pipeline.n_channels)])
             data.extend(bytes(row))
-            pipeline.condition.apply(row, row)
+            if pipeline.condition:
+                pipeline.condition.apply(row, row)
             pipeline.window.push(row, 1)
         pipeline.features.compute(pipeline.window)
         vectors.extend(bytes(pipeline.vector))

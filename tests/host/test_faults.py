@@ -4,7 +4,7 @@ from array import array
 
 import numpy as np
 import pytest
-from sensewell import guard
+from sensewell import reasons
 from sensewell.guard import Guard
 from sensewell.sensor.replay import KINDS, Replay
 from sensewell_host.dataset import faults as f
@@ -127,11 +127,11 @@ def test_the_score_counts_what_fits_the_kind():
         f.Fault("stale", -1, 33, 2),
     ]
     verdicts = [0] * 35
-    verdicts[13:16] = [guard.STUCK] * 3
-    verdicts[20] = guard.GAP
-    verdicts[25] = guard.MISSING  # row 30: refused, but for another reason
-    verdicts[28] = guard.STALE  # row 33
-    verdicts[34] = guard.RANGE  # row 39: clean
+    verdicts[13:16] = [reasons.STUCK] * 3
+    verdicts[20] = reasons.GAP
+    verdicts[25] = reasons.MISSING  # row 30: refused, but for another reason
+    verdicts[28] = reasons.STALE  # row 33
+    verdicts[34] = reasons.RANGE  # row 39: clean
     result = f.score(faults, 40, verdicts, 3)
     assert {kind: (v.faulty, v.refused, v.named) for kind, v in result.by_kind.items()} == {
         "stuck": (6, 6, 6),

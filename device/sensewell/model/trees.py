@@ -7,16 +7,8 @@ from sensewell.refusal import Refused
 
 try:
     import micropython
-    from micropython import const
 except ImportError:  # CPython: the same source, word by word
     from sensewell._port import micropython, ptr8, ptr16, ptr32
-
-    const = micropython.const
-
-try:
-    from uctypes import addressof
-except ImportError:  # CPython, and boards without uctypes: nothing to ask
-    addressof = None
 
 # The forest, little-endian, version 1. The start is 4-byte aligned, the length exactly what the counts say.
 #   bytes  what
@@ -40,9 +32,7 @@ except ImportError:  # CPython, and boards without uctypes: nothing to ask
 #   leaf  node   leaf id a     leaf a              the next node
 #   node  leaf   leaf id a     the next node       leaf a
 #   leaf  leaf   leaf id a     leaf a              leaf a + 1
-# Every step goes forward inside the tree, so every walk ends: _prove shows just that, for every node.
-_HEADER = const(20)
-_MAX_SCORE = const(10737418)  # 100 * score stays a small int on a 32-bit board: percentages never allocate
+# Every step goes forward inside the tree, so every walk ends: build/trees.py proves just that, for every node.
 
 
 class Forest:
@@ -52,33 +42,13 @@ class Forest:
     .n_outputs classes; .score_total what the scores of one prediction sum to: confidence_pct is 100 * best // that.
     """
 
-    engine = "viper"
-
     def __init__(self, buffer, n_features, n_classes):
-        if len(buffer) < _HEADER:
-            raise Refused("model.truncated")
-        if bytes(buffer[:4]) != b"SWTF":
-            raise Refused("model.magic")
-        if buffer[4] != 1:
-            raise Refused("model.version")
-        trees, nodes, slots, words, total, bits = [buffer[i] | buffer[i + 1] << 8 for i in range(8, 20, 2)]
-        excess = len(buffer) - _HEADER - 4 * (nodes + trees) - 2 * (slots + words)
-        if excess:
-            raise Refused("model.extended" if excess > 0 else "model.truncated")
-        if buffer[6] != n_features or buffer[7] != n_classes:
-            raise Refused("model.schema", "%d features, %d classes" % (buffer[6], buffer[7]))
-        kind = buffer[5]
-        if bits > 15 or (kind != 1 and (kind != 2 or bits or words & 1)):
-            raise Refused("model.kind")
-        if not (0 < n_features <= 64 and n_classes > 0 < total and 0 < trees * total <= _MAX_SCORE):
-            raise Refused("model.header")
-        if addressof and addressof(buffer) & 3:
-            raise Refused("model.alignment")
-        _prove(buffer, trees, nodes, slots, words, total, bits)
-        self._buffer = buffer
+        from sensewell.build.trees import prove
+
+        self.score_total = prove(buffer, n_features, n_classes)
+        self._s = buffer
         self.n_features = n_features
         self.n_outputs = n_classes
-        self.score_total = trees * total
 
     @micropython.viper
     def predict(self, features, scores) -> int:
@@ -86,14 +56,14 @@ class Forest:
 
         `scores`, array('i', n_outputs), receives each class's part of score_total. Lengths are checked, item sizes not.
         """
-        buffer = self._buffer
+        buffer = self._s
         b = ptr8(buffer)
         h = ptr16(buffer)
         x = ptr16(features)
         s = ptr32(scores)
         kind = b[5]
         n_outputs = b[7]
-        if int(len(features)) != b[6] or int(len(scores)) != n_outputs:  # noqa: RUF046 (viper needs the cast)
+        if int(len(features)) != b[6] or int(len(scores)) != n_outputs:  # viper needs the cast
             raise Refused("model.schema")
         bits = h[9]
         mask = (1 << bits) - 1
@@ -142,62 +112,3 @@ class Forest:
                 best = i
             i += 1
         return best
-
-
-def _prove(b, trees, nodes, slots, words, total, bits):
-    """Refused unless every walk ends at a proper leaf. Bytecode: it runs once, is small, and cannot stray itself."""
-    kind = b[5]
-    n_features = b[6]
-    n_classes = b[7]
-    at = _HEADER
-    end = tree = at + 4 * nodes
-    while trees:
-        trees -= 1
-        n = b[tree] | b[tree + 1] << 8  # nodes of this tree from here on
-        free = slots - (b[tree + 2] | b[tree + 3] << 8)  # leaf ids that it may use
-        tree += 4
-        if at + 4 * n > end:
-            raise Refused("model.trees")
-        if n == 0 and free <= 0:
-            raise Refused("model.leaf")
-        while n:
-            w = b[at]
-            argument = b[at + 1]
-            if w & 63 >= n_features:
-                raise Refused("model.feature_index")
-            if w > 63:
-                if w > 191:
-                    argument += 1
-                elif n == 1:
-                    raise Refused("model.jump")
-                if argument >= free:
-                    raise Refused("model.leaf")
-            elif not 0 < argument < n:
-                raise Refused("model.jump")
-            at += 4
-            n -= 1
-    if at != end:
-        raise Refused("model.trees")
-    at = tree
-    end = at + 2 * slots
-    n = words // kind
-    while at < end:
-        if b[at] | b[at + 1] << 8 >= n:
-            raise Refused("model.leaf")
-        at += 2
-    end += 2 * words
-    mask = (1 << bits) - 1
-    left = total
-    w = 0
-    while at < end:
-        w = b[at] | b[at + 1] << 8
-        left -= b[at + 2] | b[at + 3] << 8 if kind == 2 else w & mask
-        if (w & 0x7FFF) >> bits >= n_classes or left < 0:
-            raise Refused("model.leaf")
-        at += 2 * kind
-        if w > 0x7FFF:
-            if left:
-                raise Refused("model.leaf")
-            left = total
-    if w < 0x8000:
-        raise Refused("model.leaf")

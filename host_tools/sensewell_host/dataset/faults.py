@@ -29,7 +29,7 @@ from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
 
 use_device_path()
-from sensewell import guard  # noqa: E402
+from sensewell import reasons  # noqa: E402
 from sensewell.sensor.replay import KINDS  # noqa: E402
 
 FULL_SCALE_RAW = 32767
@@ -45,12 +45,12 @@ LENGTHS: Mapping[str, tuple[int, int]] = {
     "gap": (10, 50),
 }
 _FITS: Mapping[str, int] = {
-    "stuck": guard.STUCK,
-    "spike": guard.SPIKE | guard.RATE | guard.RANGE | guard.SATURATED,
-    "missing": guard.MISSING,
-    "saturated": guard.SATURATED | guard.RANGE,
-    "stale": guard.STALE,
-    "gap": guard.GAP,
+    "stuck": reasons.STUCK,
+    "spike": reasons.SPIKE | reasons.RATE | reasons.RANGE | reasons.SATURATED,
+    "missing": reasons.MISSING,
+    "saturated": reasons.SATURATED | reasons.RANGE,
+    "stale": reasons.STALE,
+    "gap": reasons.GAP,
 }
 
 
@@ -232,7 +232,7 @@ def score(
             raise SensewellError("the times of the samples are not those of this recording with these faults")
 
     if isinstance(taint, int):
-        onset = (seen & guard.STUCK != 0) & (np.concatenate(([0], seen[:-1])) & guard.STUCK == 0)
+        onset = (seen & reasons.STUCK != 0) & (np.concatenate(([0], seen[:-1])) & reasons.STUCK == 0)
         back = np.where(onset, taint, 0)
     else:
         back = np.asarray(taint, np.int64)
@@ -245,7 +245,7 @@ def score(
         tainted[max(0, row - count) : row] = True
 
     result = Score()
-    refused = (verdict & guard.BAD != 0) | tainted
+    refused = (verdict & reasons.BAD != 0) | tainted
     named = {kind: verdict & fits != 0 for kind, fits in _FITS.items()}
     named["stuck"] |= tainted
     for fault in planted:

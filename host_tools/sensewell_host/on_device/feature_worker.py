@@ -13,8 +13,8 @@ import struct
 import sys
 from array import array
 
-from sensewell.guard import REASONS
 from sensewell.pipeline import Pipeline
+from sensewell.reasons import REASONS
 from sensewell.sensor.replay import Replay
 
 

@@ -1,0 +1,57 @@
+"""What only building and proving a node need: reading settings, checking them, laying out state, proving models.
+
+Constructors import from here when they are called, never at the top of a module, and nothing that stays may refer to
+anything of it: so `drop` gives its RAM back once a node runs. Plain bytecode: native code is not freed everywhere.
+"""
+
+import gc
+import sys
+
+from sensewell.refusal import Refused
+
+
+def drop():
+    """Forget this package and bundle.py, on a board: what is imported again comes back from flash, whole."""
+    if sys.implementation.name != "micropython":
+        return
+    package = sys.modules["sensewell"]
+    for name in list(sys.modules):
+        if name.startswith("sensewell.build") or name == "sensewell.bundle":
+            sys.modules.pop(name)
+    for name in ("build", "bundle"):
+        if hasattr(package, name):
+            setattr(package, name, None)  # the slot of a deleted attribute would keep the old value alive
+            delattr(package, name)
+    gc.collect()
+
+
+def number(spec, key, default, least, greatest, name):
+    """The int `key` of a dict of settings. Refused where it is none: as `name`.`key`, or `name` if that has a dot."""
+    value = spec.get(key, default)
+    if type(value) is not int or not least <= value <= greatest:  # a bool is no number here
+        if "." not in name:
+            name += "." + key
+        raise Refused(name, "%s: expected %s..%s, got %r" % (key, least, greatest, value))
+    return value
+
+
+def numbers(spec, table, name):
+    """The values of the settings in `table`, a line each: key, default or none, least, greatest; see `number`.
+
+    A table is one string because short names in code stay in RAM for ever.
+    """
+    values = []
+    for line in table.split("\n"):
+        key, default, least, greatest = line.split()
+        default = None if default == "none" else int(default)
+        values.append(number(spec, key, default, int(least), int(greatest), name))
+    return values
+
+
+def choice(spec, words, name):
+    """Which word of a setting is given: `words` is its key, then the words, the first one if the key is absent."""
+    key, *words = words.split()
+    word = spec.get(key, words[0])
+    if word not in words:
+        raise Refused(name if "." in name else name + "." + key, "expected one of %s" % words)
+    return words.index(word)

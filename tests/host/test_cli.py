@@ -1,0 +1,212 @@
+"""The command line: what a user can do wrong is answered by one clear sentence on stderr and exit code 1."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import tiny_bundle
+from sensewell_host import cli
+from sensewell_host.board import catalog
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    error: str
+
+    def sentence(self) -> str:
+        """The error, if it is one line, red by choice of the console, and no traceback."""
+        assert self.code == 1, self
+        assert self.error.count("\n") == 1, self.error
+        assert "Traceback" not in self.error
+        return self.error.strip()
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def sensewell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Call the command as a shell would, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["sensewell", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return Answer(code, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.swb"
+    path.write_bytes(tiny_bundle.build(n_channels=2))
+    return path
+
+
+def write_csv(folder: Path, columns: str = "person,label,c0,c1", rows: int = 200) -> Path:
+    """Recordings of two people for the tiny bundle, with their schema beside them."""
+    rng = np.random.default_rng(3)
+    path = folder / "moves.csv"
+    lines = [columns]
+    for number in range(rows):
+        values = ",".join(f"{value:.1f}" for value in rng.normal(0, 400, len(columns.split(",")) - 2))
+        lines.append(f"{1 + (number >= rows // 2)},class{number // 50 % 2},{values}")
+    path.write_text("\n".join(lines) + "\n")
+    schema = {
+        "name": "moves",
+        "rate_hz": 50,
+        "channels": [{"name": name, "unit": "m/s2", "scale": 0.5} for name in ("c0", "c1")],
+        "label": "label",
+        "group": "person",
+    }
+    path.with_suffix(".json").write_text(json.dumps(schema))
+    return path
+
+
+@pytest.fixture
+def dataset(sensewell: Call, tmp_path: Path) -> Path:
+    assert sensewell("data", "import", write_csv(tmp_path), "--out", tmp_path / "moves").code == 0
+    return tmp_path / "moves"
+
+
+def test_help_names_every_verb(sensewell: Call) -> None:
+    text = sensewell("--help").out
+    for verb in ("data", "train", "convert", "pack", "inspect", "deploy", "run", "report", "demo", "board"):
+        assert verb in text
+
+
+def test_a_bundle_is_shown(sensewell: Call, bundle: Path) -> None:
+    answer = sensewell("inspect", bundle)
+    assert answer.code == 0
+    assert "tiny, version 1" in answer.out and "class0 class1" in answer.out
+
+
+def test_a_bundle_cut_short_is_refused(sensewell: Call, bundle: Path) -> None:
+    whole = bundle.read_bytes()
+    for length in (0, 3, 55, 56, 300, len(whole) // 2, len(whole) - 1):
+        bundle.write_bytes(whole[:length])
+        sentence = sensewell("inspect", bundle).sentence()
+        assert "tiny.swb is not a bundle that a board would run" in sentence and "bundle." in sentence
+
+
+def test_a_changed_byte_is_refused_wherever_it_is(sensewell: Call, bundle: Path) -> None:
+    whole = bundle.read_bytes()
+    for at in range(0, len(whole), 97):
+        bundle.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        assert "not a bundle that a board would run" in sensewell("inspect", bundle).sentence(), at
+
+
+def test_a_bad_bundle_is_refused_before_a_board_is_looked_for(sensewell: Call, bundle: Path) -> None:
+    bundle.write_bytes(bundle.read_bytes()[:-1])
+    assert "bundle.truncated" in sensewell("deploy", bundle, "--port", "/dev/there-is-none").sentence()
+    assert "there is no bundle" in sensewell("deploy", "none.swb", "--port", "/dev/there-is-none").sentence()
+
+
+def test_deploy_wants_one_board(sensewell: Call, bundle: Path) -> None:
+    assert "say which board" in sensewell("deploy", bundle).sentence()
+    assert "say which board" in sensewell("deploy", bundle, "--port", "/dev/x", "--board", "virt_c3").sentence()
+
+
+def test_a_board_that_is_not_there_is_named(sensewell: Call, bundle: Path) -> None:
+    assert "/dev/there-is-none" in sensewell("deploy", bundle, "--port", "/dev/there-is-none").sentence()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"socket://127.0.0.1:{free.getsockname()[1]}"
+    assert address in sensewell("deploy", bundle, "--port", address).sentence()
+    assert "no running board" in sensewell("deploy", bundle, "--board", "fridge").sentence()
+
+
+def test_a_virtual_board_without_firmware_says_how_to_build_it(
+    sensewell: Call, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "BUILD", tmp_path / "nothing")
+    for name in ("virt_c3", "virt_m4"):
+        assert f"make board-{name}" in sensewell("board", "start", name).sentence()
+    assert "make board-unix" in sensewell("deploy", bundle, "--board", "unix:flash").sentence()
+
+
+def test_a_csv_with_wrong_columns_names_them(sensewell: Call, tmp_path: Path) -> None:
+    csv = write_csv(tmp_path, "person,label,c0,z9")
+    sentence = sensewell("data", "import", csv).sentence()
+    assert "c1" in sentence and "moves.csv" in sentence
+
+
+def test_a_csv_with_words_for_numbers_names_the_line(sensewell: Call, tmp_path: Path) -> None:
+    csv = write_csv(tmp_path)
+    lines = csv.read_text().splitlines()
+    lines[7] = "1,class0,warm,3"
+    csv.write_text("\n".join(lines))
+    assert "line 8" in sensewell("data", "import", csv).sentence()
+
+
+def test_recordings_are_imported_listed_and_shown(sensewell: Call, dataset: Path) -> None:
+    listed = sensewell("data", "list", dataset.parent)
+    assert listed.code == 0 and "moves" in listed.out
+    shown = sensewell("data", "show", dataset)
+    assert "4 recordings of 2 groups" in shown.out and "class1" in shown.out
+
+
+def test_a_folder_without_recordings_is_named(sensewell: Call, tmp_path: Path) -> None:
+    assert "is no dataset" in sensewell("data", "show", tmp_path / "none").sentence()
+    assert "no datasets" in sensewell("data", "list", tmp_path / "none").sentence()
+
+
+def test_a_run_on_this_pc_is_kept_and_drawn(sensewell: Call, bundle: Path, dataset: Path, tmp_path: Path) -> None:
+    ran = sensewell("run", "--data", dataset, "--bundle", bundle, "--group", "2", "--faults", "--out", tmp_path / "run")
+    assert ran.code == 0, ran.error
+    drawn = sensewell("report", tmp_path / "run")
+    assert drawn.code == 0, drawn.error
+    assert (tmp_path / "run" / "confusion.png").is_file()
+
+
+def test_recordings_with_other_channels_are_refused(sensewell: Call, dataset: Path, tmp_path: Path) -> None:
+    other = tmp_path / "six.swb"
+    other.write_bytes(tiny_bundle.build(n_channels=6, rules=[]))
+    sentence = sensewell("run", "--data", dataset, "--bundle", other).sentence()
+    assert "c0 c1 c2 c3 c4 c5" in sentence and "have c0 c1" in sentence
+
+
+def test_recordings_at_another_rate_or_scale_are_refused(sensewell: Call, dataset: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.swb"
+    other.write_bytes(tiny_bundle.build(n_channels=2, rate_hz=100))
+    assert "100 Hz" in sensewell("run", "--data", dataset, "--bundle", other).sentence()
+    channels = [{"name": f"c{n}", "unit": "m/s2", "scale": 0.25, "offset": 0.0} for n in range(2)]
+    other.write_bytes(tiny_bundle.build(n_channels=2, channels=channels))
+    assert "counts of 0.25" in sensewell("run", "--data", dataset, "--bundle", other).sentence()
+
+
+def test_a_group_or_recording_that_is_not_there_is_named(sensewell: Call, dataset: Path, bundle: Path) -> None:
+    run = ("run", "--data", dataset, "--bundle", bundle)
+    assert "no group 7" in sensewell(*run, "--group", "7").sentence()
+    assert "no recording 'x'" in sensewell(*run, "--recording", "x").sentence()
+
+
+def test_a_model_without_recipe_or_training_says_what_to_do(sensewell: Call, tmp_path: Path) -> None:
+    assert "there is no recipe 'fridge'" in sensewell("train", "fridge").sentence()
+    assert "there is no recipe 'fridge'" in sensewell("convert", "fridge").sentence()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "train.json").write_text("{")
+    assert "run `sensewell train half` first" in sensewell("convert", tmp_path / "half").sentence()
+
+
+def test_a_report_without_a_run_says_what_to_do(sensewell: Call, tmp_path: Path) -> None:
+    assert "sensewell run" in sensewell("report", tmp_path).sentence()
+
+
+def test_debug_shows_where_an_error_arose(sensewell: Call, tmp_path: Path) -> None:
+    answer = sensewell("--debug", "report", tmp_path)
+    assert answer.code == 1 and "Traceback" in answer.error
