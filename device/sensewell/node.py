@@ -144,7 +144,8 @@ class Node:
 def compose(sensor, path="/bundle.swb", board=None, rate_hz=None, outputs=(), wdt=None, calibration=None):
     """A Node that runs the bundle at `path`, verified and proven. Raises Refused if there is nothing sound to run.
 
-    A bundle that is sound but for its model runs by its rules: `node.pipeline.refusal` says why.
+    A bundle that is sound but for its model runs by its rules: `node.pipeline.refusal` says why. The code that was
+    needed only for this is dropped from RAM.
     """
     from sensewell.build import drop
     from sensewell.bundle import Bundle

@@ -1,4 +1,7 @@
-"""Names and numbers of the guard's reasons, and which rules are tripped: for humans, hosts and tests. No node needs it."""
+"""Names and numbers of the guard's reasons; which rules are tripped. For humans, hosts and tests.
+
+No node needs it: it must stay unimported there.
+"""
 
 # a verdict is a mask of these, see guard.py
 REASONS = ("missing", "range", "saturated", "stuck", "spike", "rate", "stale", "disagree", "gap")

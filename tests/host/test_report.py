@@ -192,6 +192,19 @@ def test_a_lost_or_damaged_line_is_noticed() -> None:
         run.parse(lines[:-1], "r1")
 
 
+def test_boards_served_at_once_get_the_same_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from sensewell_host import runtime
+
+    monkeypatch.setattr(runtime, "CACHE", tmp_path)
+    modules = ["sensewell.guard", "sensewell.window"]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: runtime.files("rv32imc", modules), range(8)))
+    assert all(one == found[0] and all(one.values()) for one in found)
+    assert not list(tmp_path.rglob("*.part"))
+
+
 def test_each_target_that_is_missed_is_said() -> None:
     from sensewell_host.demo import targets_of
 

@@ -1,4 +1,7 @@
-"""Specs of features -> the plan that features.py walks, the kernels it needs, their scratch."""
+"""Specs of features -> the plan that features.py walks, the kernels it needs, their scratch.
+
+It must not know windows or models. What a feature means says the table in features.py.
+"""
 
 from array import array
 

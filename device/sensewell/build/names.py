@@ -1,4 +1,7 @@
-"""Names of features, for humans."""
+"""Names of features, for humans: read back from the plan that build/features.py made.
+
+Nothing on the way from sample to decision may need them.
+"""
 
 from sensewell.build.features import FEATURES, KEYS
 

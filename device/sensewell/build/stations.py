@@ -1,4 +1,7 @@
-"""Settings of guard, conditioning and window -> their blocks of state, laid out as the stations say."""
+"""Settings of guard, conditioning and window -> their blocks of state, laid out as the stations say.
+
+It must not know manifests: each station can be built alone.
+"""
 
 from array import array
 

@@ -1,4 +1,7 @@
-"""The proof that a forest is sound, before its first walk. The binary form is described in model/trees.py."""
+"""The proof that a forest is sound, before its first walk. The binary form is described in model/trees.py.
+
+It must not know bundles or labels, and believes no byte of the buffer.
+"""
 
 from sensewell.refusal import Refused
 

@@ -1,4 +1,7 @@
-"""Angles between the means of channels: angle, tilt."""
+"""Angles between the means of channels: angle, tilt.
+
+It knows the means, and nothing of how they came about.
+"""
 
 try:
     from micropython import const

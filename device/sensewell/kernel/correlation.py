@@ -1,4 +1,7 @@
-"""Correlation of two channels: corr."""
+"""Correlation of two channels: corr.
+
+It must not know why anybody asks: features.py walks, this answers.
+"""
 
 from sensewell.features import centre, damped, dot, ratio, scan
 from sensewell.kernel.spread import isqrt

@@ -1,4 +1,7 @@
-"""From the lines of a spectrum: centroid, entropy."""
+"""From the lines of a spectrum: centroid, entropy.
+
+It must not know how the spectrum was made: see spectrum.py for its formats.
+"""
 
 # mypy: disable-error-code="valid-type"
 # (ptr16 and ptr32 are types of viper only)

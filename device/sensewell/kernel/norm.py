@@ -1,4 +1,7 @@
-"""Derived channels: the norm of two or three others, sample by sample."""
+"""Derived channels: the norm of two or three others, sample by sample.
+
+It must not know what the channels mean.
+"""
 
 # mypy: disable-error-code="valid-type"
 # (ptr16 and ptr32 are types of viper only)

@@ -1,4 +1,7 @@
-"""Percentiles by sorting: p5 ... p95, iqr, skew."""
+"""Percentiles by sorting: p5 ... p95, iqr, skew.
+
+It must not know units: places in a sorted row, no more.
+"""
 
 # mypy: disable-error-code="valid-type"
 # (ptr16 and ptr32 are types of viper only)

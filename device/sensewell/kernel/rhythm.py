@@ -1,4 +1,7 @@
-"""How the signal repeats: crossings of a level (mcross, zcross) and autocorrelation (acorr, acpeak, aclag)."""
+"""How the signal repeats: crossings of a level (mcross, zcross) and autocorrelation (acorr, acpeak, aclag).
+
+It must not know rates: lags are samples.
+"""
 
 # mypy: disable-error-code="valid-type"
 # (ptr16 and ptr32 are types of viper only)

@@ -1,4 +1,7 @@
-"""From the sum of squares that `centre` leaves: std, rms, energy."""
+"""From the sum of squares that `centre` leaves: std, rms, energy.
+
+It must not see samples: the sums are enough.
+"""
 
 try:
     import micropython

@@ -1,4 +1,7 @@
-"""From one sample to the next: mav, jerk, jmax."""
+"""From one sample to the next: mav, jerk, jmax.
+
+It must not know the rate: steps are from sample to sample.
+"""
 
 # mypy: disable-error-code="valid-type"
 # (ptr16 and ptr32 are types of viper only)
