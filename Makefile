@@ -27,16 +27,17 @@ $(STUBS):
 install: $(READY) ## the `sensewell` command, in .venv/bin
 
 include boards.mk
+include native.mk
 
 demo: $(READY) board-unix board-virt_c3 ## recordings -> forest -> bundle -> decisions on a virtual ESP32-C3
 	@$(BIN)/sensewell demo --board virt_c3
 
-test: lint test-host test-device test-e2e ## everything
+test: lint boards test-host test-device test-e2e ## everything
 
 test-host: $(READY) board-unix ## the host tools
 	$(PYTEST) tests/host
 
-test-device: $(READY) boards ## the same device tests on CPython, unix, virt_c3 and virt_m4
+test-device: $(READY) boards native ## the same device tests on CPython, unix, virt_c3 and virt_m4
 	$(PYTEST) tests/device tests/on_boards
 
 test-e2e: $(READY) boards ## boards, the wire and the whole way, with real firmware and the real mpremote

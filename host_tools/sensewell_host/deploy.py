@@ -150,7 +150,7 @@ def deploy(
     progress: Progress = lambda done, total, what: None,
     with_main: bool = True,
     setup: Path | None = None,
-    extra_modules: tuple[str, ...] = (),
+    extra_modules: tuple[str, ...] = (runtime.REPLAY,),
 ) -> DeployResult:
     """Put the bundle file on `board`, with the runtime it needs, and start it there. `setup`: the user's setup.py.
 

@@ -38,10 +38,12 @@ def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def load(board: boards.Board, arch: str) -> None:
-    """The runtime, the test helpers and the runner, compiled for `arch`."""
+    """The runtime, the native modules if `make native` has built them, the test helpers and the runner."""
     for target, content in runtime.files(arch).items():
         board.mkdirs(target.rpartition("/")[0])
         board.put(target, content)
+    for path in sorted((ROOT / "build" / "native" / arch).glob("*.mpy")):
+        board.put(f"/lib/{path.name}", path.read_bytes())
     for path in [*HELPERS, RUNNER]:
         board.put(f"/lib/{path.stem}.mpy", runtime.compile_file(path, arch, optimise="-O0"))
 
