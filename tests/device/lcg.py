@@ -2,7 +2,7 @@
 
 
 class Lcg:
-    """Linear congruential, 16 bits of state, so that products stay inside a 31-bit small int."""
+    """Linear congruential, 16 bits of state. Its products may leave a small int: never call it with the heap locked."""
 
     def __init__(self, seed=1):
         self._state = seed & 0xFFFF
