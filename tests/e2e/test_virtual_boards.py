@@ -56,9 +56,9 @@ def no_process_left() -> Iterator[None]:
     assert not left
 
 
-@pytest.fixture(scope="module", params=VIRTUAL)
+@pytest.fixture(params=VIRTUAL)
 def machine(request: pytest.FixtureRequest) -> Iterator[virtual.VirtualBoard]:
-    """One running virtual board of each kind, shared by tests that leave it as they found it."""
+    """A virtual board of each kind, started for this test: it is up in a tenth of a second."""
     need(request.param)
     with virtual.session(request.param) as running:
         yield running
@@ -227,13 +227,14 @@ def test_mpremote_mounts_a_folder_of_the_host(c3: virtual.VirtualBoard, tmp_path
     assert (tmp_path / "made").read_text() == "by the board"
 
 
-def test_mpremote_gets_in_while_main_py_loops_for_ever(machine: virtual.VirtualBoard, wire: Board) -> None:
+def test_mpremote_gets_in_while_main_py_loops_for_ever(c3: virtual.VirtualBoard) -> None:
+    wire = connect(c3.address)
     wire.put("/main.py", b"n = 0\nwhile True:\n    n += 1\n")
     wire.reset()
     wire.close()
     time.sleep(0.3)
-    assert mpremote(machine, "exec", "print('in')") == "in\n"
-    with connect(machine.address) as again:
+    assert mpremote(c3, "exec", "print('in')") == "in\n"
+    with connect(c3.address) as again:
         again.remove("/main.py")
 
 
@@ -474,13 +475,13 @@ def test_a_busy_board_says_that_it_is_busy(machine: virtual.VirtualBoard, wire: 
         connect(machine.address, timeout_s=0.5)
 
 
-def test_a_program_runs_on_when_its_reader_goes_away(machine: virtual.VirtualBoard) -> None:
-    with connect(machine.address) as board:
+def test_a_program_runs_on_when_its_reader_goes_away(c3: virtual.VirtualBoard) -> None:
+    with connect(c3.address) as board:
         board.put("/main.py", b"for i in range(2000): print('x' * 100)\nopen('/done', 'w').close()\n")
         board.reset()
         board._wire.close()  # type: ignore[attr-defined]
     time.sleep(1.5)
-    with connect(machine.address) as board:
+    with connect(c3.address) as board:
         assert board.exists("/done")
         board.remove("/done")
         board.remove("/main.py")
@@ -510,13 +511,13 @@ def test_a_wire_that_breaks_while_a_file_is_sent_is_noticed_at_once() -> None:
 
 
 def test_a_new_connection_finds_the_board_ready_after_one_that_died_in_the_middle(
-    machine: virtual.VirtualBoard,
+    c3: virtual.VirtualBoard,
 ) -> None:
     for last_words in (b"\r\x03\x03\r\x01\x05A\x01print('half a com", b"\r\x03\x03\r\x01while True: pass\x04"):
-        with socket.create_connection(("127.0.0.1", machine.port)) as raw:
+        with socket.create_connection(("127.0.0.1", c3.port)) as raw:
             raw.sendall(last_words)
             time.sleep(0.1)
-        with connect(machine.address) as board:
+        with connect(c3.address) as board:
             assert board.exec("print('ready')") == "ready\n"
 
 

@@ -181,11 +181,11 @@ class WireBoard(Board):
         return board
 
     def close(self) -> None:
-        if self._held:
-            with contextlib.suppress(BoardError):
+        with contextlib.suppress(BoardError):
+            if self._held:
                 self._wire.write(b"\r" + _CTRL_B)
-                # Hear the board out: some QEMUs stumble over a reader that leaves while it is being spoken to
-                self._wire.read_to(b">>> ", time.monotonic() + 0.2)
+            # Hear the board out: some QEMUs stumble over a reader that leaves while it is being spoken to
+            self._wire.read_to(b">>> ", time.monotonic() + 0.2)
         self._held = False
         self._wire.close()
 
