@@ -28,19 +28,21 @@ install: $(READY) ## the `sensewell` command, in .venv/bin
 
 include boards.mk
 include native.mk
+include fuzz.mk
+include ulab.mk
 
-demo: $(READY) board-unix board-virt_c3 ## recordings -> forest -> bundle -> decisions on a virtual ESP32-C3
+demo: $(READY) board-unix board-virt_c3 native ## recordings -> forest -> bundle -> decisions on a virtual ESP32-C3
 	@$(BIN)/sensewell demo --board virt_c3
 
-test: lint boards test-host test-device test-e2e ## everything
+test: lint boards test-host test-device test-ulab test-e2e ## everything
 
 test-host: $(READY) board-unix ## the host tools
-	$(PYTEST) tests/host
+	$(PYTEST) tests/host tests/fuzz
 
 test-device: $(READY) boards native ## the same device tests on CPython, unix, virt_c3 and virt_m4
 	$(PYTEST) tests/device tests/on_boards
 
-test-e2e: $(READY) boards ## boards, the wire and the whole way, with real firmware and the real mpremote
+test-e2e: $(READY) boards native ## boards, the wire and the whole way, with real firmware and the real mpremote
 	$(PYTEST) tests/e2e
 
 lint: $(READY) $(STUBS) ## style, types, and device code against the MicroPython stubs
@@ -48,7 +50,7 @@ lint: $(READY) $(STUBS) ## style, types, and device code against the MicroPython
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file device/mypy.ini
 
-bench: $(READY) board-virt_c3 ## instructions, RAM and flash on virt_c3 -> build/bench/report.json
+bench: $(READY) board-unix board-virt_c3 native ## instructions, RAM and flash on virt_c3 -> build/bench/report.json
 	@$(BIN)/python tests/bench/bench.py
 
 clean: ## remove what was built (downloads included)

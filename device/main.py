@@ -34,8 +34,11 @@ def compose():
     made = node.compose(
         setup.sensor(), BUNDLE, getattr(setup, "BOARD", None), None, outputs, None, getattr(setup, "CALIBRATION", None)
     )
-    if made.pipeline.refusal:
-        print("sensewell: rules only, the model was refused:", made.pipeline.refusal)
+    way = made.pipeline
+    engines = tuple([getattr(one, "engine", "none") for one in (way.features, way.model)])
+    print("sensewell: features %s, model %s" % engines)
+    if way.refusal:
+        print("sensewell: rules only, the model was refused:", way.refusal)
     if getattr(setup, "WATCHDOG_MS", 0):
         from machine import WDT
 

@@ -1,18 +1,21 @@
 """Builds the native modules: each C kernel for each architecture a compiler is there for -> build/native/ARCH/NAME.mpy.
 
-Run by `make native`; MicroPython's source comes from boards/build.py. Standard library only; MicroPython's linker
-mpy_ld.py itself needs pyelftools and ar in the same Python. Nothing outside of build/ is written.
+Run by `make native`; make_module() also serves C that the host tools generate. MicroPython's source comes from
+boards/build.py. Standard library only; MicroPython's linker mpy_ld.py itself needs pyelftools and ar in the same
+Python. `make native` writes nothing outside of build/.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import importlib.util
 import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -29,7 +32,13 @@ COMPILERS = {
     "armv7m": "arm-none-eabi-gcc",
     "xtensawin": "xtensa-esp32-elf-gcc",  # Espressif's own: in no distribution
 }
-MODULES = {"sensewell_features": "features", "sensewell_trees": "trees"}
+HOW_TO_GET = {
+    "gcc": "on Debian, apt-get install gcc",
+    "riscv64-unknown-elf-gcc": "on Debian, apt-get install gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+    "arm-none-eabi-gcc": "on Debian, apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "xtensa-esp32-elf-gcc": "it comes with Espressif's ESP-IDF",
+}
+MODULES = {"sensewell_features": "features", "sensewell_trees": "trees", "sensewell_p256": "p256"}
 
 
 def source_tree() -> Path:
@@ -45,30 +54,59 @@ def input_files(folder: Path) -> list[Path]:
     return [*(file for file in folder.iterdir() if file.is_file()), HERE / "module.mk", Path(__file__).resolve()]
 
 
-def build(name: str, arch: str) -> bool:
-    """Bring one module for one architecture up to date; say whether there was anything to do."""
-    folder = HERE / MODULES[name]
-    result = BUILD / arch / f"{name}.mpy"
-    tree_name = os.environ.get("MICROPYTHON_DIR", "") or boards.MICROPYTHON
-    compiler = boards.capture([COMPILERS[arch], "--version"])
-    stamp = boards.Stamp(BUILD / "obj" / arch / name / "stamp", [tree_name, compiler], input_files(folder))
-    if stamp.is_current() and result.is_file():
-        return False
+def check(arch: str) -> None:
+    """Raise where the compiler of an architecture or what MicroPython's linker is written with is not there."""
+    if missing := [name for name in ("elftools", "ar") if importlib.util.find_spec(name) is None]:
+        raise boards.BuildError(
+            f"MicroPython's linker needs Python's {' and '.join(missing)}: run it by `make native`, "
+            "or pip install pyelftools ar"
+        )
+    if shutil.which(COMPILERS[arch]) is None:
+        raise boards.BuildError(f"there is no {COMPILERS[arch]} on the PATH: {HOW_TO_GET[COMPILERS[arch]]}")
+
+
+def make_module(name: str, arch: str, makefile: Path, obj: Path, result: Path, log: Path) -> None:
+    """Compile and link one module with the Makefile in its folder; `obj` is emptied, `result` replaced at once."""
     tree = source_tree()
-    obj = BUILD / "obj" / arch / name
     shutil.rmtree(obj, ignore_errors=True)
     obj.mkdir(parents=True)
     # From inside of the build folder: a module keeps the name it is linked under, so that must be no path of a machine
     linked = f"./{name}.native.mpy"
     settings = {"MPY_DIR": tree, "ARCH": arch, "BUILD": ".", "PYTHON": shlex.quote(sys.executable)}
-    command = ["make", "-C", str(obj), "-f", str(folder / "Makefile"), linked]
+    command = ["make", "-C", str(obj), "-f", str(makefile), linked]
     command += [f"{key}={value}" for key, value in settings.items()]
-    log = BUILD / f"{arch}.log"
     boards.run(command, log, f"compiling {name} for {arch}", env=boards.ENVIRONMENT)
     result.parent.mkdir(parents=True, exist_ok=True)
     temporary = result.with_suffix(".new")
     shutil.copyfile(obj / linked, temporary)
     temporary.replace(result)
+
+
+def stamp_of(name: str, arch: str, files: list[Path]) -> boards.Stamp:
+    """Return what remembers of which source tree, compiler and files a module was made."""
+    tree_name = os.environ.get("MICROPYTHON_DIR", "") or boards.MICROPYTHON
+    compiler = boards.capture([COMPILERS[arch], "--version"])
+    return boards.Stamp(BUILD / "obj" / arch / name / "stamp", [tree_name, compiler], files)
+
+
+@contextlib.contextmanager
+def only_one_build() -> Iterator[None]:
+    """Let a second build of native modules wait for the first one."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build(name: str, arch: str) -> bool:
+    """Bring one module for one architecture up to date; say whether there was anything to do."""
+    folder = HERE / MODULES[name]
+    result = BUILD / arch / f"{name}.mpy"
+    stamp = stamp_of(name, arch, input_files(folder))
+    if stamp.is_current() and result.is_file():
+        os.utime(result)  # sources that were only touched are no reason to mistrust it
+        return False
+    make_module(name, arch, folder / "Makefile", stamp.path.parent, result, BUILD / f"{arch}.log")
     stamp.write()
     boards.say(f"{result.relative_to(ROOT)} is ready ({result.stat().st_size} bytes)")
     return True
@@ -76,16 +114,12 @@ def build(name: str, arch: str) -> bool:
 
 def build_all(arches: list[str]) -> int:
     """Build what can be built here and say what cannot; return how many architectures that left."""
-    if missing := [name for name in ("elftools", "ar") if importlib.util.find_spec(name) is None]:
-        raise boards.BuildError(
-            f"MicroPython's linker needs Python's {' and '.join(missing)}: run it by `make native`, "
-            "or pip install pyelftools ar"
-        )
     ready = []
     for arch in arches:
         if shutil.which(COMPILERS[arch]) is None:
             boards.say(f"{arch}: SKIPPED, there is no {COMPILERS[arch]} on the PATH; such boards run the viper code")
             continue
+        check(arch)
         fresh = [build(name, arch) for name in MODULES]
         ready.append(arch)
         if not any(fresh):
@@ -101,10 +135,8 @@ def main() -> int:
     if unknown := [arch for arch in arches if arch not in COMPILERS]:
         print(f"no such architecture: {', '.join(unknown)}; there are {', '.join(COMPILERS)}", file=sys.stderr)
         return 2
-    BUILD.mkdir(parents=True, exist_ok=True)
     try:
-        with (BUILD / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with only_one_build():
             built = build_all(arches)
     except boards.BuildError as error:
         print(f"native: {error}", file=sys.stderr)

@@ -23,7 +23,7 @@ except ImportError:  # CPython: the same source, word by word
     const = micropython.const
 
 
-from sensewell.features import lg, ratio
+from sensewell.kernel.features_viper import lg, ratio
 
 _BAND = const(30)  # opcode
 _DOMINANT = const(22)  # block `t`; out: bin of the greatest p, the lowest of equals; 0 where all are 0

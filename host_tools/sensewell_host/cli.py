@@ -19,6 +19,7 @@ from rich.table import Table
 from sensewell_host.board.commands import address_of
 from sensewell_host.board.commands import app as board_app
 from sensewell_host.errors import SensewellError
+from sensewell_host.key_commands import app as key_app
 
 app = typer.Typer(
     help="Sensewell: from sensor recordings to decisions on a MicroPython board that you can trust in the field.",
@@ -30,6 +31,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Recordings: fetch the default ones, import your own, look at them.", no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel="Recordings and models")
 app.add_typer(board_app, name="board", rich_help_panel="Boards")
+app.add_typer(key_app, name="key", rich_help_panel="Boards")
 out = Console()
 _MODELS, _BOARDS = "Recordings and models", "Boards"
 _debug = False
@@ -163,15 +165,51 @@ def train(model: Model = "watch") -> None:
 
 
 @app.command(rich_help_panel=_MODELS)
-def convert(model: Model = "watch") -> None:
+def convert(
+    model: Model = "watch",
+    inline: Annotated[
+        str | None,
+        typer.Option("--inline", metavar="BOARD|ARCH", help="Instead: emlearn's inline C as a native .mpy module."),
+    ] = None,
+    export: Annotated[
+        str | None, typer.Option("--export", metavar="emlearn-csv", help="Instead: a file for upstream emlearn_trees.")
+    ] = None,
+    budget_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Train anew: the best forest of at most so many bytes.")
+    ] = None,
+    budget_instructions: Annotated[
+        int | None, typer.Option(min=1, help="The same for instructions of features and forest, a window on virt_c3.")
+    ] = None,
+) -> None:
     """Convert the trained forest to the board's form, and prove that both answer every row alike."""
     from sensewell_host import stages
 
+    if budget_bytes or budget_instructions:
+        _train_within(model, budget_bytes, budget_instructions)
+    if inline is not None or export is not None:
+        return _convert_through_emlearn(stages.folder_of(model), inline, export)
     with _bar("converting"):
         done = stages.convert(stages.folder_of(model))
     out.print(
         f"model.bin: {done.bytes:,} bytes, {done.nodes:,} nodes; {done.parity.rows:,} rows compared with "
         f"{done.parity.reference}: {done.parity.mismatches} differ; next: sensewell pack {model}"
+    )
+
+
+def _train_within(model: str, model_bytes: int | None, instructions: int | None) -> None:
+    """Train the best forest that fits, and say what was taken; targets of the recipe are not asked for."""
+    from sensewell_host import stages
+    from sensewell_host.demo import bar, follow
+    from sensewell_host.train.budget import Budget
+
+    with bar(out) as progress:
+        result = stages.train(model, follow(progress), Budget(model_bytes, instructions))
+    said = result.figures["budget"]
+    cost = f", {said['expected_instructions']:,} instructions a window" if instructions else ""
+    out.print(
+        f"taken from {said['options']} sizes: {result.figures['model']['candidate']} on {len(result.features)} "
+        f"features, {said['expected_bytes']:,} bytes{cost}; macro-F1 {result.loso.mean:.3f} on groups left out, "
+        f"{result.test.macro_f1:.3f} on those held out; all sizes: {stages.BUILD / result.recipe.name / 'pareto.png'}"
     )
 
 
@@ -248,7 +286,8 @@ def deploy(
         )
     out.print(
         f"{done.board} runs {bundle.name}: {done.files_sent} files sent ({done.bytes_sent / 1024:.0f} KiB), "
-        f"{done.skipped} were there already, {done.seconds:.1f} s"
+        f"{done.skipped} were there already, {done.seconds:.1f} s; "
+        f"{'native code: ' + ', '.join(done.native) if done.native else 'viper code throughout'}"
     )
     for path in done.kept:
         out.print(f"[yellow]{path} on the board is not Sensewell's and was left alone[/]")
@@ -344,6 +383,29 @@ def _address(port: str | None, board: str | None) -> str:
     if (port is None) == (board is None):
         raise SensewellError("say which board: --port for a real one, --board for a virtual one, not both")
     return port if port is not None else address_of(str(board))
+
+
+def _convert_through_emlearn(folder: Path, inline: str | None, export: str | None) -> None:
+    """The forest in `folder` as emlearn's own forms."""
+    from sensewell_host.convert import emlearn_csv
+    from sensewell_host.convert import inline as inliner
+
+    if export not in (None, "emlearn-csv"):
+        raise SensewellError(f"there is no form {export!r} to export: emlearn-csv is the one")
+    if export:
+        with _bar("exporting"):
+            done = emlearn_csv.export(folder)
+        out.print(
+            f"{done.path}: {done.bytes:,} bytes; {done.rows:,} rows compared with scikit-learn's hard vote: 0 differ; "
+            f"emlearn_trees.new({done.trees}, {done.nodes}, {done.leaves}) and load_model read it"
+        )
+    if inline is not None:
+        with _bar("compiling"):
+            made = inliner.export(folder, inline)
+        out.print(
+            f"{made.path}: {made.bytes:,} bytes for {made.arch}; its nodes compared with scikit-learn's hard vote on "
+            f"{made.rows:,} rows: 0 differ; next: mpremote cp {made.path} :/lib/forest.mpy, and there `import forest`"
+        )
 
 
 @contextmanager

@@ -62,7 +62,8 @@ def demo(name: str = "virt_c3", model: str = "watch", out: Path = OUT, console: 
         console.print(
             f"  Deployed in {results[0].seconds:.1f} s: {results[0].files_sent} files, "
             f"{results[0].bytes_sent / 1024:.0f} KiB, each checked by SHA-256 on the board; "
-            "the bundle proved itself there before it was switched to."
+            "the bundle proved itself there before it was switched to.\n"
+            f"  Native code on the board: {', '.join(results[0].native) or 'none, viper throughout (make native)'}."
         )
         record = _play(console, pair, people, ways, manifest, dataset, name)
         ram = run.ram_of_node(pair[0])

@@ -35,7 +35,7 @@ Progress = Callable[[int, int, str], None]  # bytes sent, bytes in all, what is 
 
 @dataclass(frozen=True)
 class DeployResult:
-    """What a deploy did. `skipped`: files that were on the board already."""
+    """What a deploy did. `skipped`: files that were on the board already; `native`: what runs as native code there."""
 
     board: str
     seconds: float
@@ -43,6 +43,7 @@ class DeployResult:
     files_sent: int
     skipped: int
     kept: tuple[str, ...]  # files of the user's own that were left alone
+    native: tuple[str, ...]
     bundle_sha256: str
 
 
@@ -106,9 +107,12 @@ for source, target in {pairs!r}:
             copy.write(block)
 """
 
+# What is to be removed must not take part in the proof: None in sys.modules is what `import` then finds
 _PROVE = """
 import sys, gc
 sys.path.insert(0, {path!r})
+for name in {hidden!r}:
+    sys.modules[name] = None
 try:
     from sensewell.bundle import Bundle
     from sensewell.pipeline import Pipeline
@@ -163,13 +167,13 @@ def deploy(
     arch = runtime.check_mpy(info.mpy, info.name)
     check_board(manifest, info.name)
     family = manifest["model"]["family"]
-    names = runtime.modules_for([] if family == "none" else [family], extra_modules)
-    wanted = runtime.files(arch, names)
+    wanted, stale = runtime.files_for(arch, [] if family == "none" else [family], extra_modules)
     mains = {f"/{name}": (DEVICE / name).read_bytes() for name in ("boot.py", "main.py")} if with_main else {}
     own = {"/setup.py": _read_setup(setup)} if setup else {}
 
     progress(0, 1, "looking at the board")
-    there, first_lines, free = _survey(board, [*wanted, *mains, *own, BUNDLE])
+    there, first_lines, free = _survey(board, [*wanted, *stale, *mains, *own, BUNDLE])
+    stale = [path for path in stale if there[path] is not None]
     changed = {path: data for path, data in wanted.items() if there[path] != _digest(data)}
     # a boot.py or main.py that begins as ours does is ours, and may be replaced
     kept = tuple(path for path, data in mains.items() if first_lines[path] not in (None, data.splitlines(True)[0]))
@@ -185,18 +189,19 @@ def deploy(
         files_sent=len(send),
         skipped=len(wanted) + len(mains) + len(own) + 1 - len(send) - len(kept),
         kept=kept,
+        native=runtime.native_names(wanted),
         bundle_sha256=_digest(content).hex(),
     )
     leftovers = [STAGE, PART, *(path + ".part" for path in [*mains, *own])]
     board.exec(_REMOVE.format(paths=leftovers))
-    if send:
+    if send or stale:
         same = [path for path in wanted if path not in changed] if changed else []
         _check_space(info.name, free, list(send.values()), sum(-(-len(wanted[path]) // _BLOCK) for path in same))
         try:
             _send(board, send, [(path, STAGE + path[len(LIB) :]) for path in same], progress)
-            _prove(board, info.name, STAGE if changed else LIB, PART if PART in send else BUNDLE)
+            _prove(board, info.name, STAGE if changed else LIB, PART if PART in send else BUNDLE, stale)
             progress(result.bytes_sent, result.bytes_sent, "switching over")
-            _switch(board, list(send), changed)
+            _switch(board, list(send), changed, stale)
         except SensewellError:
             _clean_up(board, leftovers)
             raise
@@ -288,9 +293,11 @@ def _send(board: Board, files: dict[str, bytes], copies: list[tuple[str, str]], 
             raise SensewellError(f"{path} did not arrive whole on the board (its SHA-256 differs): deploy again")
 
 
-def _prove(board: Board, name: str, path: str, bundle: str) -> None:
+def _prove(board: Board, name: str, path: str, bundle: str, stale: list[str]) -> None:
     board.soft_reset()  # a clean heap, and no module of the runtime that is being replaced
-    said = board.exec(_PROVE.format(path=path, bundle=bundle, board=name), timeout_s=120).strip().splitlines()
+    hidden = [file.removeprefix(LIB + "/").removesuffix(".mpy").replace("/", ".") for file in stale]
+    script = _PROVE.format(path=path, bundle=bundle, board=name, hidden=hidden)
+    said = board.exec(script, timeout_s=120).strip().splitlines()
     verdict, _, rest = (said[-1] if said else "").partition(" ")
     if verdict == "PROVEN":
         return
@@ -300,7 +307,7 @@ def _prove(board: Board, name: str, path: str, bundle: str) -> None:
     raise SensewellError(f"{name} refuses the bundle: {reason}; the board keeps what it had")
 
 
-def _switch(board: Board, sent: list[str], changed: dict[str, bytes]) -> None:
+def _switch(board: Board, sent: list[str], changed: dict[str, bytes], stale: list[str]) -> None:
     renames = [(STAGE + path[len(LIB) :], path) for path in changed]
     renames += [(path, path.removesuffix(".part")) for path in sent if path.endswith(".part") and path != PART]
     if PART in sent:
@@ -308,7 +315,7 @@ def _switch(board: Board, sent: list[str], changed: dict[str, bytes]) -> None:
     # MicroPython prefers x.py to x.mpy: an old source would hide what was just deployed
     hiding = [path.removesuffix(".mpy") + ".py" for path in changed]
     folders = sorted({parent for path in changed for parent in _parents(path)})
-    said = board.exec(_SWITCH.format(remove=hiding, folders=folders, renames=renames), timeout_s=60)
+    said = board.exec(_SWITCH.format(remove=stale + hiding, folders=folders, renames=renames), timeout_s=60)
     if "SWITCHED" not in said:
         raise SensewellError("the board did not confirm the switch: deploy again")
 

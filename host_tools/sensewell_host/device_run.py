@@ -1,7 +1,8 @@
 """Features of recordings, computed by the device's own code: the host never has a look-alike of it.
 
 Recordings go through device/sensewell/pipeline.py (guard, bad-sample policy, conditioning, window, features) in bulk:
-in the unix board where it is built (`make board-unix`), else in CPython; same source, same numbers, but far slower.
+in the unix board where it is built (`make board-unix`), with the native kernels where they are (`make native`), else in
+CPython; same source, same numbers, but far slower.
 Results are kept under build/features by a hash of the device's source, the settings and the data.
 """
 
@@ -24,6 +25,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensewell_host import runtime
 from sensewell_host.errors import SensewellError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +33,7 @@ DEVICE = ROOT / "device"
 UNIX = ROOT / "build" / "boards" / "unix" / "micropython"
 CACHE = ROOT / "build" / "features"
 WORKER = Path(__file__).with_name("on_device") / "feature_worker.py"
+NATIVE_MODULES = Path(__file__).with_name("native_modules")
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
 
@@ -268,9 +271,11 @@ def _start(engine: str, job: Path, errors: Path) -> subprocess.Popen[str]:
     if engine == "unix":
         command = [str(UNIX), "-X", "heapsize=64m", str(WORKER), str(job)]
         environment["MICROPYPATH"] = str(DEVICE)
+        if "sensewell_features" in runtime.native_modules("x64"):
+            environment["MICROPYPATH"] += f":{runtime.NATIVE / 'x64'}"
     else:
         command = [sys.executable, str(WORKER), str(job)]
-        environment["PYTHONPATH"] = str(DEVICE)
+        environment["PYTHONPATH"] = os.pathsep.join([str(DEVICE), str(NATIVE_MODULES)])
     with errors.open("w") as file:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True, env=environment)
 

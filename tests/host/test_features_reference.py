@@ -7,10 +7,11 @@ from array import array
 
 import numpy as np
 import pytest
-from sensewell.build.features import FEATURES, half, sines
+from sensewell.build.features import FEATURES, half
+from sensewell.build.kernels import sines
 from sensewell.build.names import names
-from sensewell.features import Features, lg, ratio
 from sensewell.kernel.angle import arc
+from sensewell.kernel.features_viper import Features, lg, ratio
 from sensewell.kernel.spread import isqrt
 from sensewell.spectrum import power as device_power
 

@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sensewell_host import device_run
+from sensewell_host import device_run, stages
+from sensewell_host.convert.forest import convert_forest
 from sensewell_host.dataset import ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.recording import MISSING
 from sensewell_host.device_run import DataPath, features_of
 from sensewell_host.errors import SensewellError
-from sensewell_host.train import Recipe, build_manifest, forest, train
+from sensewell_host.train import Recipe, boosting, build_manifest, forest, train
 from sensewell_host.train.augment import augment
+from sensewell_host.train.candidate import Candidate
 from sensewell_host.train.forest import Examples
-from sensewell_host.train.recipe import Augment, Candidate, Choice, Vector
+from sensewell_host.train.recipe import Augment, Choice, Vector
 
-WATCH = Path(__file__).resolve().parents[2] / "models" / "watch" / "model.toml"
+MODELS = Path(__file__).resolve().parents[2] / "models"
+WATCH = MODELS / "watch" / "model.toml"
 UNIX = device_run.UNIX.is_file()
 
 TINY = """
@@ -80,6 +83,18 @@ label = "HIGH"
 interlock = true
 [arbiter]
 fallback = "unknown"
+"""
+
+FORESTS = TINY[TINY.index("[[model.candidate]]") : TINY.index("[augment]")]
+BOOSTED = """
+[[model.candidate]]
+kind = "hist_gradient_boosting"
+max_iter = 8
+max_leaf_nodes = 4
+learning_rate = 0.3
+min_samples_leaf = 2
+max_features = 0.5
+l2_regularization = 1
 """
 
 
@@ -251,6 +266,58 @@ def test_hard_votes_count_trees_and_ties_go_to_the_lowest_class() -> None:
     assert len(tied) and (votes.argmax(1)[tied] == 0).all()
 
 
+SETTINGS: dict[str, dict[str, Any]] = {
+    "hist_gradient_boosting": {"max_iter": 4, "max_leaf_nodes": 6, "max_features": 0.5},
+    "gradient_boosting": {"n_estimators": 4, "max_leaf_nodes": 6, "subsample": 0.5},
+    "xgboost": {"n_estimators": 4, "max_leaves": 6, "colsample_bynode": 0.5},
+    "lightgbm": {"n_estimators": 4, "num_leaves": 6, "feature_fraction_bynode": 0.5},
+}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_boosted_trees_are_grown_alike_twice_and_counted_as_the_board_gets_them(kind: str, n_classes: int) -> None:
+    if kind in ("xgboost", "lightgbm"):
+        pytest.importorskip(kind)
+    random = np.random.default_rng(2)
+    X = random.integers(-1000, 1000, (400, 4)).astype(np.int16)
+    true = (X[:, 0] > 0).astype(np.int64) + (n_classes == 3) * (X[:, 1] > 300)
+    y = np.where(random.random(400) < 0.2, (true + 1) % n_classes, true)
+    candidate = Candidate(kind, {**SETTINGS[kind], "class_weight": "balanced"})
+    one, two = (forest.grow(candidate, X, y, 5) for _ in range(2))
+    found = forest.scores(one, X, "sum")
+    assert np.array_equal(found, forest.scores(two, X, "sum")) and np.allclose(found.sum(1), 1)
+    assert found.shape == (400, n_classes) and (found.argmax(1) == true).mean() > 0.8
+    size = forest.size_of(one)
+    assert size["trees"] == 4 * (1 if n_classes == 2 else 3) and size["leaves"] == size["nodes"] + size["trees"]
+    assert 5 * size["trees"] < size["leaves"] <= 6 * size["trees"] and 3 <= size["depth"] <= 5
+    converted = convert_forest(one, "sum", X)
+    assert converted.trees == size["trees"] and 0 < converted.nodes <= size["nodes"]
+    assert converted.n_classes == n_classes and converted.score_total == 16384
+
+
+def test_balanced_boosting_minds_the_rare_class() -> None:
+    random = np.random.default_rng(3)
+    X = random.normal(0, 300, (600, 2)).astype(np.int16)
+    y = (random.random(600) < 0.05).astype(np.int64)
+    X[y == 1, 0] += 250
+    kind, settings = "hist_gradient_boosting", {"max_iter": 5, "max_leaf_nodes": 3}
+    plain = forest.grow(Candidate(kind, settings), X, y, 0)
+    balanced = forest.grow(Candidate(kind, {**settings, "class_weight": "balanced"}), X, y, 0)
+    assert forest.scores(balanced, X, "sum")[:, 1].mean() > 3 * forest.scores(plain, X, "sum")[:, 1].mean()
+
+
+def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> Any:
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(boosting.importlib, "import_module", absent)
+    X = np.arange(20, dtype=np.int16)[:, None]
+    for kind in ("xgboost", "lightgbm"):
+        with pytest.raises(SensewellError, match=rf"asks for {kind}, .*sensewell\[boosting\]"):
+            forest.grow(Candidate(kind, {}), X, np.arange(20) % 2, 0)
+
+
 def test_scores_by_group_and_over_all() -> None:
     truth = np.array([0, 0, 1, 1, 0, 1])
     answer = np.array([0, 1, 1, 1, 0, 0])
@@ -291,6 +358,34 @@ def test_training_twice_gives_the_same_forest_and_files(tiny: Path, tmp_path: Pa
     assert {entry["candidate"] for entry in figures[0]["choice"]["candidates"]} == {
         "extra_trees, 5 trees x 8 leaves", "decision_tree, 1 tree",
     }  # fmt: skip
+
+
+def test_boosted_trees_go_all_the_way_to_a_bundle_that_a_board_would_run(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write_text(TINY.replace(FORESTS, BOOSTED))
+    tiny_dataset().save(tmp_path / "data")
+    tiny.write_text(tiny.read_text().replace('source = "tiny"', 'source = "data"'))
+    monkeypatch.setattr(stages, "BUILD", tmp_path / "build")
+    built = stages.build(str(tiny))
+    figures, converted = built.figures("train"), built.figures("convert")
+    assert figures["vote"] == "sum" and figures["model"]["trees"] == 8 and figures["model"]["max_iter"] == 8
+    assert figures["model"]["candidate"] == "hist_gradient_boosting, 8 rounds x 4 leaves"
+    assert converted["parity"]["mismatches"] == 0 and converted["link"] == "logistic"
+    opened = device_pipeline(built.bundle.read_bytes())
+    assert opened.refusal == "" and opened.model.score_total == 16384 and opened.model.n_outputs == 2
+    assert not stages.build(str(tiny)).fresh
+
+
+def device_pipeline(bundle: bytes) -> Any:
+    """The device's pipeline of a bundle, proven."""
+    from sensewell.bundle import Bundle
+    from sensewell.pipeline import Pipeline
+
+    opened = Bundle.open(bundle)
+    pipeline = Pipeline(opened)
+    opened.prove(pipeline)
+    return pipeline
 
 
 def test_features_chosen_by_leaving_people_out_keep_those_that_rules_need(tiny: Path, tmp_path: Path) -> None:
@@ -361,6 +456,13 @@ def test_targets_that_are_missed_are_said(tiny: Path, tmp_path: Path) -> None:
         ("trees = 5", 'trees = "5"', "expected trees as a whole number"),
         ('on = "std.n"', 'on = "mean.n"', "rule loud is on 'mean.n': neither"),
         ('seed = 3', 'seed = 3\nvote = "loud"', "expected vote as one of hard, soft"),
+        ('seed = 3', 'seed = 3\nvote = "sum"', "expected vote as one of hard, soft for extra_trees, decision_tree"),
+        ("seed = 3", "seed = 3" + BOOSTED, "forests vote and boosted trees add up"),
+        (FORESTS, BOOSTED + 'trees = 5\n', "no such key: trees"),
+        (FORESTS, BOOSTED.replace("= 0.3", "= 3"), r"expected learning_rate in 0\.0001\.\.1, got 3"),
+        (FORESTS, BOOSTED.replace("= 8", "= 8.5"), "expected max_iter as a whole number"),
+        (FORESTS, BOOSTED.replace("= 4", "= 300"), r"expected max_leaf_nodes in 2\.\.256"),
+        ("seed = 3\n" + FORESTS, 'seed = 3\nvote = "hard"' + BOOSTED, "expected vote as one of sum for hist_gradient"),
     ],
 )  # fmt: skip
 def test_a_recipe_with_a_mistake_is_refused_with_its_place(tiny: Path, old: str, new: str, says: str) -> None:
@@ -387,6 +489,50 @@ def test_a_recipe_for_other_recordings_is_refused(tiny: Path, tmp_path: Path, ol
     with pytest.raises(SensewellError, match=says):
         train(tiny, tmp_path / "out", engine="cpython")
     assert not (tmp_path / "out" / "train.json").exists()
+
+
+def extending(tiny: Path, text: str) -> Path:
+    folder = tiny.parent / "other"
+    folder.mkdir(exist_ok=True)
+    (folder / "model.toml").write_text('name = "other"\nversion = 7\n' + text)
+    return folder
+
+
+def test_a_recipe_that_extends_another_is_it_but_for_what_it_says(tiny: Path) -> None:
+    base = Recipe.load(tiny)
+    recipe = Recipe.load(
+        extending(
+            tiny, 'extends = "../model.toml"\n[arbiter]\nhold_ms = 77\n[features]\nmore = []\n[model]\n' + BOOSTED
+        )
+    )
+    assert (recipe.name, recipe.version) == ("other", 7) and recipe.channels == base.channels
+    assert recipe.arbiter == {**base.arbiter, "hold_ms": 77} and recipe.rules == base.rules and recipe.seed == 3
+    assert recipe.features == base.features[:-1] and recipe.vote == "sum"
+    assert [one.kind for one in recipe.candidates] == ["hist_gradient_boosting"]
+    assert recipe.folder.resolve() == tiny.parent.resolve()  # where `source` is, as the recipe extended says
+    assert base.content in recipe.content and recipe.content != base.content
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('extends = "../absent.toml"', "no recipe .*absent.toml, which .*other/model.toml extends"),
+        ('extends = "model.toml"', "in a circle"),
+        ("extends = 3", "expected extends as the path of another recipe, got 3"),
+        ('extends = "../model.toml"\n[model]\nvote = "sum"', "expected vote as one of hard, soft"),
+        ('extends = "../model.toml"\n[window]\nhops = 3', "no such key: hops"),
+    ],
+)
+def test_a_recipe_that_cannot_extend_another_is_refused(tiny: Path, text: str, says: str) -> None:
+    with pytest.raises(SensewellError, match=says):
+        Recipe.load(extending(tiny, text))
+
+
+def test_what_is_extended_has_no_say_in_name_and_version(tiny: Path) -> None:
+    folder = extending(tiny, "")
+    (folder / "model.toml").write_text('extends = "../model.toml"')
+    with pytest.raises(SensewellError, match="expected name as text"):
+        Recipe.load(folder)
 
 
 def test_there_is_no_recipe_without_a_file(tmp_path: Path) -> None:

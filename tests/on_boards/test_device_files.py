@@ -1,6 +1,7 @@
 """Every file of tests/device again, on each MicroPython board that is built: unix, virt_c3, virt_m4.
 
-The package and the tests travel as .mpy for the board's architecture, as `sensewell deploy` would send them.
+The package and the tests travel as .mpy for the board's architecture, as `sensewell deploy` would send them. All files
+run on viper code; those whose subject has a native module run on that once more, where `make native` has built it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "tests" / "device").glob("test_*.py"))
 HELPERS = [path for path in (ROOT / "tests" / "device").glob("*.py") if path not in FILES and path.stem != "conftest"]
 RUNNER = Path(__file__).with_name("runner.py")
+ON_NATIVE = {"test_native", "test_features", "test_features_everywhere", "test_trees", "test_trees_fuzz"}
+ON_NATIVE |= {"test_pipeline", "test_node", "test_signature", "test_trust"}
+RUNS = [(path, "viper") for path in FILES if path.stem != "test_native"]
+RUNS += [(path, "native") for path in FILES if path.stem in ON_NATIVE]
+NATIVE = "/native"  # not on the path: the viper runs must not see it
 
 
 @pytest.fixture(scope="module", params=["unix", "virt_c3", "virt_m4"])
@@ -38,21 +44,26 @@ def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def load(board: boards.Board, arch: str) -> None:
-    """The runtime, the native modules if `make native` has built them, the test helpers and the runner."""
+    """The runtime, apart from it the native modules that are built, the test helpers and the runner."""
     for target, content in runtime.files(arch).items():
         board.mkdirs(target.rpartition("/")[0])
         board.put(target, content)
-    for path in sorted((ROOT / "build" / "native" / arch).glob("*.mpy")):
-        board.put(f"/lib/{path.name}", path.read_bytes())
+    board.mkdirs(NATIVE)
+    for name, content in runtime.native_modules(arch).items():
+        board.put(f"{NATIVE}/{name}.mpy", content)
     for path in [*HELPERS, RUNNER]:
         board.put(f"/lib/{path.stem}.mpy", runtime.compile_file(path, arch, optimise="-O0"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_device_file(board: boards.Board, path: Path) -> None:
-    board.put(f"/lib/{path.stem}.mpy", runtime.compile_file(path, board.info().mpy_arch, optimise="-O0"))
+@pytest.mark.parametrize(("path", "engine"), RUNS, ids=lambda one: getattr(one, "stem", one))
+def test_device_file(board: boards.Board, path: Path, engine: str) -> None:
+    arch = board.info().mpy_arch
+    if engine == "native" and not runtime.native_modules(arch):
+        pytest.skip(f"no native modules for {arch} are built: make native")
+    board.put(f"/lib/{path.stem}.mpy", runtime.compile_file(path, arch, optimise="-O0"))
     board.soft_reset()
-    said = board.exec(f"import runner\nrunner.run({path.stem!r})", timeout_s=240)
+    ready = f"import sys\nsys.path.insert(0, {NATIVE!r})\n" if engine == "native" else ""
+    said = board.exec(f"{ready}import runner\nrunner.run({path.stem!r})", timeout_s=240)
     board.remove(f"/lib/{path.stem}.mpy")
     done = [line.split() for line in said.splitlines() if line.startswith("DONE ")]
     assert done, f"the test file did not finish:\n{said}"

@@ -23,15 +23,16 @@ enum {
     SW_TREES_TREES,
     SW_TREES_LEAF,
     SW_TREES_FEATURE_INDEX,
-    SW_TREES_JUMP
+    SW_TREES_JUMP,
+    SW_TREES_OVERFLOW
 };
 
-/* Is forest[0..bytes-1] entirely sound and made for so many features and classes? Takes time in proportion to `bytes`
+/* Is forest[0..bytes-1] entirely sound and made for so many features and outputs? Takes time in proportion to `bytes`
  * and reads nothing else. Of a sound one every walk ends, inside of it.
  */
 int32_t sw_trees_verify(const void *forest, size_t bytes, int32_t n_features, int32_t n_outputs);
 
-/* The best class, ties to the lowest. forest: sound; features: int16[n_features]; scores: int32[n_outputs]. */
+/* The class. forest: sound; features: int16[n_features]; scores: int32[n_outputs], filled as the table says. */
 int32_t sw_trees_predict(const void *forest, const int16_t *features, int32_t *scores);
 
 #endif

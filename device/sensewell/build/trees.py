@@ -19,6 +19,7 @@ except ImportError:  # CPython, and boards without uctypes: nothing to ask
 
 _HEADER = const(20)
 _MAX_SCORE = const(10737418)  # 100 * score stays a small int on a 32-bit board: percentages never allocate
+_MAX_RAW = const((1 << 29) - 1)  # the difference of two sums does, too
 
 
 def prove(buffer, n_features, n_classes):
@@ -36,15 +37,26 @@ def prove(buffer, n_features, n_classes):
     if buffer[6] != n_features or buffer[7] != n_classes:
         raise Refused("model.schema", "%d features, %d classes" % (buffer[6], buffer[7]))
     kind = buffer[5]
-    if bits > 15 or (kind != 1 and (kind != 2 or bits or words & 1)):
-        raise Refused("model.kind")
-    if not (0 < n_features <= 64 and n_classes > 0 < total and 0 < trees * total <= _MAX_SCORE):
+    first = margins = 0
+    if kind < 3:
+        if bits > 15 or (kind != 1 and (kind != 2 or bits or words & 1)):
+            raise Refused("model.kind")
+        fits = n_classes > 0 < total and 0 < trees * total <= _MAX_SCORE
+    else:  # total is the link, bits are q
+        if kind > 4 or bits > 30 or not 0 < total < 5:
+            raise Refused("model.kind")
+        margins = n_classes if total == 1 else 1
+        first = margins + (total == 4)
+        fits = n_classes > 1 if total == 1 else n_classes == (1 if total == 3 else 2)
+        fits = fits and trees and trees % margins == 0
+        fits = fits and (words == 2 * first if kind == 3 else words >= 2 * first and not words & 1)
+    if not (fits and 0 < n_features <= 64):
         raise Refused("model.header")
     if addressof and addressof(buffer) & 3:
         raise Refused("model.alignment")
 
     # Every walk must end at a proper leaf. Bytecode: it runs once, is small, and cannot stray itself.
-    score_total = trees * total
+    n_trees = trees
     at = _HEADER
     end = tree = at + 4 * nodes
     while trees:
@@ -74,7 +86,18 @@ def prove(buffer, n_features, n_classes):
             n -= 1
     if at != end:
         raise Refused("model.trees")
-    at = tree
+    if kind < 3:
+        _votes(buffer, tree, slots, words, n_classes)
+        return n_trees * total
+    _sums(buffer, tree, slots, words, first, margins, n_trees // margins)
+    return 0 if total == 3 else 16384
+
+
+def _votes(buffer, at, slots, words, n_classes):
+    # Every slot is the number of an entry, and every row ends and sums to the total
+    kind = buffer[5]
+    total = buffer[16] | buffer[17] << 8
+    bits = buffer[18]
     end = at + 2 * slots
     n = words // kind
     while at < end:
@@ -97,4 +120,34 @@ def prove(buffer, n_features, n_classes):
             left = total
     if w < 0x8000:
         raise Refused("model.leaf")
-    return score_total
+
+
+def _sums(buffer, at, slots, words, first, margins, rounds):
+    # Every slot is a value or the number of one, and no sum of values can leave its range
+    base = limit = value = 0
+    end = at + 2 * slots
+    values = buffer[5] == 3
+    while at < end:
+        w = buffer[at] | buffer[at + 1] << 8
+        at += 2
+        if values:
+            w = abs((w ^ 0x8000) - 0x8000)
+            if w > value:
+                value = w
+        elif not first <= w < words >> 1:
+            raise Refused("model.leaf")
+    for i in range(words >> 1):
+        w = ((buffer[at + 2] | buffer[at + 3] << 8) ^ 0x8000) - 0x8000
+        if not -0x2000 <= w < 0x2000:  # 2**29 or more; the others stay small ints on the way
+            raise Refused("model.overflow")
+        w = abs((w << 16) + (buffer[at] | buffer[at + 1] << 8))
+        at += 4
+        if i < margins:
+            if w > base:
+                base = w
+        elif i < first:
+            limit = w
+        elif w > value:
+            value = w
+    if limit > _MAX_RAW or rounds * value + base > _MAX_RAW:
+        raise Refused("model.overflow")

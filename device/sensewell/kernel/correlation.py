@@ -3,7 +3,7 @@
 It must not know why anybody asks: features.py walks, this answers.
 """
 
-from sensewell.features import centre, damped, dot, ratio, scan
+from sensewell.kernel.features_viper import centre, damped, dot, ratio, scan
 from sensewell.kernel.spread import isqrt
 
 

@@ -14,7 +14,7 @@ except ImportError:  # CPython: the same source, word by word
     const = micropython.const
 
 
-from sensewell.features import lg
+from sensewell.kernel.features_viper import lg
 
 _CENTROID = const(23)  # opcode
 _M = const(30)  # block `t`

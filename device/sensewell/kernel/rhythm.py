@@ -14,7 +14,7 @@ except ImportError:  # CPython: the same source, word by word
     const = micropython.const
 
 
-from sensewell.features import damped, dot, ratio
+from sensewell.kernel.features_viper import damped, dot, ratio
 
 _MCROSS = const(25)  # opcodes
 _ZCROSS = const(26)

@@ -12,7 +12,7 @@ except ImportError:  # CPython: the same source, word by word
     const = micropython.const
 
 
-from sensewell.features import lg
+from sensewell.kernel.features_viper import lg
 
 _AMEAN = const(1)  # block `t`
 _STD = const(10)

@@ -198,7 +198,8 @@ def _turn(turn, n_channels):
 
 class Replay:
     """Plays `source`, raw little-endian int16 rows of `n_channels`: the path of a file, or a buffer used in place
-    (bytes, bytearray, a memoryview of these, or array('h')). `rows`: how many there are.
+    (bytes, bytearray, a memoryview of these, array('h'), or an int16 array of ulab's in one dimension or two). `rows`:
+    how many there are.
 
     `faults`: as above. `turn`: {"matrix": 9 ints in Q14, row-major, each within -16384..16384, "triples": [[0, 1, 2],
     ...]}: each triple of channels x becomes sat((M x + 8192) >> 14), before any fault; a triple with a MISSING count is
@@ -214,6 +215,10 @@ class Replay:
             size = self._file.seek(0, 2)
             self._file.seek(0)
             source = bytearray(2 * n_channels * _BLOCK_ROWS)
+        elif hasattr(source, "size"):  # of ulab's arrays, no other buffer has it
+            if source.itemsize != 2:
+                raise Refused("replay.rows", "items of %d bytes are no counts" % source.itemsize)
+            size = 2 * source.size
         else:
             size = len(source) * (2 if isinstance(source, array) else 1)
         if size % (2 * n_channels):

@@ -23,30 +23,13 @@ classes its C code returns an error number that its Python wrapper takes for a c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sensewell_host.convert.plain import LEAF, PlainTree, from_sklearn
 from sensewell_host.errors import SensewellError
-
-LEAF = -1  # children: a leaf k is stored as LEAF - k, a node as its index
-
-
-@dataclass
-class PlainTree:
-    """A tree over integer features: go left when feature <= threshold. Parents come before their children.
-
-    A child >= 0 is a node of this tree, a child < 0 is the leaf value number -1 - child (a class, or a row of shares).
-    `root` is such a child as well: a tree may be one leaf.
-    """
-
-    feature: list[int]
-    threshold: list[int]
-    left: list[int]
-    right: list[int]
-    root: int
 
 
 def trees_of(model: Any) -> list[Any]:
@@ -93,21 +76,9 @@ def soft_trees(model: Any) -> tuple[list[PlainTree], npt.NDArray[np.float64]]:
     trees, rows = [], []
     n_rows = 0
     for estimator in trees_of(model):
-        t = estimator.tree_
-        is_leaf = t.children_left < 0
-        # leaves are numbered in the order of their nodes; inner nodes likewise, so parents stay before children
-        value = np.where(is_leaf, LEAF - (np.cumsum(is_leaf) - 1 + n_rows), np.cumsum(~is_leaf) - 1)
-        inner = np.flatnonzero(~is_leaf)
-        trees.append(
-            PlainTree(
-                feature=t.feature[inner].tolist(),
-                threshold=[int(np.floor(x)) for x in t.threshold[inner]],
-                left=value[t.children_left[inner]].tolist(),
-                right=value[t.children_right[inner]].tolist(),
-                root=int(value[0]),
-            )
-        )
-        shares = t.value[is_leaf, 0, :].astype(np.float64)
+        tree, leaves = from_sklearn(estimator.tree_, n_rows)
+        trees.append(tree)
+        shares = estimator.tree_.value[leaves, 0, :].astype(np.float64)
         rows.append(shares / shares.sum(axis=1, keepdims=True))
         n_rows += len(shares)
     return trees, np.concatenate(rows)

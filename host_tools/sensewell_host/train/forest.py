@@ -1,4 +1,4 @@
-"""Forests and how good they are: growing, voting as a device votes, scores, and leaving one group out.
+"""Models and how good they are: growing, voting as a device votes, scores, and leaving one group out.
 
 Works on int16 feature vectors; must not know recordings, windows or what a feature means.
 """
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensewell_host.dataset.split import leave_one_group_out
-from sensewell_host.train.recipe import Candidate, Choice
+from sensewell_host.train import boosting
+from sensewell_host.train.candidate import Candidate
+from sensewell_host.train.recipe import Choice
 
 Vectors = NDArray[np.int16]
 Classes = NDArray[np.int64]
@@ -71,7 +73,9 @@ class Score:
 
 
 def grow(candidate: Candidate, X: Vectors, y: Classes, seed: int) -> Any:
-    """A fitted scikit-learn classifier; the same for the same input, whatever the number of cores."""
+    """A fitted classifier; the same for the same input, whatever the number of cores."""
+    if candidate.additive:
+        return boosting.grow(candidate, X, y, seed)
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
     from sklearn.tree import DecisionTreeClassifier
 
@@ -87,8 +91,9 @@ def grow(candidate: Candidate, X: Vectors, y: Classes, seed: int) -> Any:
 
 
 def scores(model: Any, X: Vectors, vote: str) -> NDArray[np.float64]:
-    """Share of the vote for each class (n, classes). hard: a tree has one vote; soft: it gives its leaf's shares."""
-    if vote == "soft" or not hasattr(model, "estimators_"):
+    """Share of the vote for each class (n, classes). hard: a tree has one vote; soft: it gives its leaf's shares; sum:
+    the probability that the sums of the leaves mean."""
+    if vote != "hard" or not hasattr(model, "estimators_"):
         return np.asarray(model.predict_proba(X), float)
     votes = np.zeros((len(X), model.n_classes_))
     rows = np.arange(len(X))
@@ -99,21 +104,27 @@ def scores(model: Any, X: Vectors, vote: str) -> NDArray[np.float64]:
 
 
 def judge(truth: Classes, answer: Classes, groups: NDArray[np.str_], n_classes: int) -> Score:
-    """Macro-F1 over the classes that are there; argmax ties have gone to the lowest class before."""
-    from sklearn.metrics import confusion_matrix
+    """Macro-F1 over the classes that are there. An answer that is no class is wrong, and in no column of `confusion`."""
 
-    def macro_f1(rows: Any) -> float:
-        table = confusion_matrix(truth[rows], answer[rows], labels=range(n_classes))
-        both = table.sum(0) + table.sum(1)
-        there = table.sum(1) > 0
+    def counted(rows: Any) -> NDArray[np.int64]:
+        known = (answer[rows] >= 0) & (answer[rows] < n_classes)
+        table = np.zeros((n_classes, n_classes + 1), np.int64)
+        np.add.at(table, (truth[rows], np.where(known, answer[rows], n_classes)), 1)
+        return table
+
+    def macro_f1(table: NDArray[np.int64]) -> float:
+        support = table.sum(1)
+        there = support > 0
+        both = support + table.sum(0)[:n_classes]
         return float(np.mean(2 * np.diag(table)[there] / both[there]))
 
     names = list(dict.fromkeys(groups.tolist()))
+    whole = counted(slice(None))
     return Score(
-        macro_f1=macro_f1(slice(None)),
-        by_group={name: macro_f1(groups == name) for name in names},
+        macro_f1=macro_f1(whole),
+        by_group={name: macro_f1(counted(groups == name)) for name in names},
         accuracy=float(np.mean(truth == answer)),
-        confusion=confusion_matrix(truth, answer, labels=range(n_classes)),
+        confusion=whole[:, :n_classes],
     )
 
 
@@ -195,6 +206,8 @@ def _dropped(n_columns: int, keep: int) -> int:
 
 def size_of(model: Any) -> dict[str, int]:
     """Trees, inner nodes and leaves of a fitted model."""
+    if not (hasattr(model, "tree_") or isinstance(getattr(model, "estimators_", None), list)):
+        return boosting.size_of(model)
     trees = [tree.tree_ for tree in getattr(model, "estimators_", [model])]
     leaves = sum(int((tree.children_left < 0).sum()) for tree in trees)
     return {

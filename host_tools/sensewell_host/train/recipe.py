@@ -1,7 +1,8 @@
 """The recipe of a model, models/NAME/model.toml: what it decides, from which channels, under which rules, how well.
 
 Reads and checks it, and puts names in place of numbers: a recipe says `std.gn`, a manifest {"f": "std", "c": 7}.
-Must not know recordings or forests. models/watch/model.toml shows every key with its meaning.
+Must not know recordings or forests. models/watch/model.toml shows every key with its meaning. A recipe that says
+`extends = "../watch/model.toml"` is that recipe but for what it says itself, and has its own name and version.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ from typing import Any
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.device_run import DataPath
 from sensewell_host.errors import SensewellError
+from sensewell_host.train.candidate import Candidate, candidate, vote_of
+from sensewell_host.train.table import Table
 
 tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 _FEATURE = re.compile(r"^([a-z0-9]+)\.([A-Za-z0-9_]+)((?: [a-z]+=[A-Za-z0-9_-]+)*)$")
 _CHANNEL_KEYS = ("d", "e")  # parameters of a feature that name another channel
 _DERIVED = ("norm", "dyn")
-_KINDS = ("extra_trees", "random_forest", "decision_tree")
-_VOTES = ("hard", "soft")
+_OWN = ("name", "version")  # what no recipe takes from the one it extends
 _GUARD_KEYS = (
     "lo_raw", "hi_raw", "sat_lo_raw", "sat_hi_raw", "stuck_n", "stuck_tol_raw", "constant_lo_raw", "constant_hi_raw",
     "spike_raw", "rate_raw", "resync_n",
@@ -32,20 +34,6 @@ _GUARD_KEYS = (
 _ARBITER = {
     "min_confidence_pct": 40, "smooth_n": 2, "smooth_m": 3, "hold_ms": 3000, "return_n": 2, "deadline_ms": 1000,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One way to grow a forest. `settings`: of scikit-learn's estimator."""
-
-    kind: str
-    settings: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        leaves = self.settings.get("max_leaf_nodes")
-        trees = f"{self.settings['n_estimators']} trees" if "n_estimators" in self.settings else "1 tree"
-        return f"{self.kind}, {trees}" + (f" x {leaves} leaves" if leaves else "")
 
 
 @dataclass(frozen=True)
@@ -113,20 +101,16 @@ class Recipe:
     rules: tuple[dict[str, Any], ...]
     arbiter: dict[str, Any]
     fallback: str
-    content: bytes = field(repr=False, default=b"")
+    folder: Path  # that `source` starts at
+    content: bytes = field(repr=False, default=b"")  # of the file, and of those it extends
 
     @staticmethod
     def load(path: Path) -> Recipe:
         """Read `path`, or the model.toml in the folder `path`."""
         if path.is_dir():
             path = path / "model.toml"
-        try:
-            content = path.read_bytes()
-            return _parse(path, content, tomllib.loads(content.decode()))
-        except FileNotFoundError:
-            raise SensewellError(f"there is no recipe {path}: models/watch/model.toml is an example") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SensewellError(f"recipe {path} cannot be read: {error}") from error
+        found = _read(path)
+        return _parse(path, found.content, found.toml, found.data)
 
     def check_channels(self, channels: Sequence[ChannelInfo], rate_hz: int) -> None:
         """Raise unless a dataset has these very channels, in this order, at this rate."""
@@ -185,77 +169,50 @@ def _place(channel: str, places: Mapping[str, int], text: str, where: str) -> in
     return places[channel]
 
 
-class _Table:
-    """A table of the recipe that knows which of its keys were asked for."""
+@dataclass(frozen=True)
+class _Read:
+    """A recipe as it is written, together with all that it extends. `data`: the folder that [data] source starts at."""
 
-    def __init__(self, content: Any, where: str) -> None:
-        if not isinstance(content, dict):
-            raise SensewellError(f"{where}: expected a table, got {content!r:.60}")
-        self._content = content
-        self._asked: set[str] = set()
-        self.where = where
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._content
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._content)
-
-    def value(self, key: str, kinds: tuple[type, ...], what: str, default: Any = None) -> Any:
-        self._asked.add(key)
-        found = self._content.get(key, default)
-        if not isinstance(found, kinds) or (isinstance(found, bool) and bool not in kinds):
-            raise SensewellError(f"{self.where}: expected {key} as {what}, got {found!r}")
-        return found
-
-    def text(self, key: str, default: str | None = None) -> str:
-        return str(self.value(key, (str,), "text", default))
-
-    def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
-        found = int(self.value(key, (int,), "a whole number", default))
-        if not low <= found <= high:
-            raise SensewellError(f"{self.where}: expected {key} in {low}..{high}, got {found}")
-        return found
-
-    def number(self, key: str, default: float | None = None) -> float:
-        return float(self.value(key, (int, float), "a number", default))
-
-    def flag(self, key: str, default: bool) -> bool:
-        return bool(self.value(key, (bool,), "true or false", default))
-
-    def texts(self, key: str, default: list[str] | None = None) -> tuple[str, ...]:
-        found = self.value(key, (list,), "a list of texts", default)
-        if not all(isinstance(text, str) for text in found):
-            raise SensewellError(f"{self.where}: expected {key} as a list of texts, got {found!r}")
-        return tuple(found)
-
-    def numbers(self, key: str, n: int, default: list[float] | None = None) -> tuple[float, ...]:
-        found = self.value(key, (list,), f"a list of {n} numbers", default)
-        if len(found) != n or not all(isinstance(x, (int, float)) for x in found):
-            raise SensewellError(f"{self.where}: expected {key} as a list of {n} numbers, got {found!r}")
-        return tuple(float(x) for x in found)
-
-    def table(self, key: str) -> _Table:
-        self._asked.add(key)
-        return _Table(self._content.get(key, {}), f"{self.where} [{key}]")
-
-    def tables(self, key: str) -> list[_Table]:
-        self._asked.add(key)
-        entries = self._content.get(key, [])
-        if not isinstance(entries, list):
-            raise SensewellError(f"{self.where}: expected [[{key}]] as a list of tables")
-        return [_Table(entry, f"{self.where} [[{key}]] {number + 1}") for number, entry in enumerate(entries)]
-
-    def done(self) -> None:
-        unknown = sorted(set(self._content) - self._asked)
-        if unknown:
-            raise SensewellError(
-                f"{self.where}: no such key: {', '.join(unknown)} (there are {', '.join(sorted(self._asked))})"
-            )
+    toml: dict[str, Any]
+    content: bytes
+    data: Path
 
 
-def _parse(path: Path, content: bytes, toml: dict[str, Any]) -> Recipe:
-    top = _Table(toml, path.name)
+def _read(path: Path, before: tuple[Path, ...] = ()) -> _Read:
+    """The tables of `path` over those of the recipe it extends: tables are merged, anything else takes its place."""
+    try:
+        content = path.read_bytes()
+        toml = tomllib.loads(content.decode())
+    except FileNotFoundError:
+        by = f", which {before[-1]} extends" if before else ""
+        raise SensewellError(f"there is no recipe {path}{by}: models/watch/model.toml is an example") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SensewellError(f"recipe {path} cannot be read: {error}") from error
+    if "extends" not in toml:
+        return _Read(toml, content, path.parent)
+    base = toml.pop("extends")
+    if not isinstance(base, str):
+        raise SensewellError(f"{path.name}: expected extends as the path of another recipe, got {base!r}")
+    so_far = (*before, path)
+    other = path.parent / base
+    if other.resolve() in [one.resolve() for one in so_far]:
+        raise SensewellError(f"{path.name}: the recipes extend one another in a circle, by way of {other}")
+    found = _read(other, so_far)
+    data = path.parent if "source" in toml.get("data", {}) else found.data
+    inherited = {key: value for key, value in found.toml.items() if key not in _OWN}
+    return _Read(_merged(inherited, toml), content + found.content, data)
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = {**under, **over}
+    for key in under.keys() & over.keys():
+        if isinstance(under[key], dict) and isinstance(over[key], dict):
+            result[key] = _merged(under[key], over[key])
+    return result
+
+
+def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Recipe:
+    top = Table(toml, path.name)
     data = top.table("data")
     channels = data.texts("channels")
     if not channels or len(set(channels)) < len(channels):
@@ -271,12 +228,10 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any]) -> Recipe:
     window.done()
     features, choice = _features(top.table("features"), [*channels, *derived])
     model = top.table("model")
-    candidates = tuple(_candidate(entry) for entry in model.tables("candidate"))
+    candidates = tuple(candidate(entry) for entry in model.tables("candidate"))
     if not candidates:
         raise SensewellError(f"{model.where}: expected at least one [[model.candidate]]")
-    vote = model.text("vote", "hard")
-    if vote not in _VOTES:
-        raise SensewellError(f"{model.where}: expected vote as one of {', '.join(_VOTES)}, got {vote!r}")
+    vote = vote_of(model, candidates)
     seed = model.whole("seed", 0, 2**31 - 1, 0)
     model.done()
     arbiter, fallback = _arbiter(top.table("arbiter"))
@@ -309,6 +264,7 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any]) -> Recipe:
         rules=tuple(_rule(entry) for entry in top.tables("rule")),
         arbiter=arbiter,
         fallback=fallback,
+        folder=folder,
         content=content,
     )
     for table in (data, bad, top):
@@ -324,7 +280,7 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any]) -> Recipe:
     return recipe
 
 
-def _derived(table: _Table, channels: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _derived(table: Table, channels: Sequence[str]) -> dict[str, dict[str, Any]]:
     found = {}
     for name in table:
         entry = table.table(name)
@@ -342,7 +298,7 @@ def _derived(table: _Table, channels: Sequence[str]) -> dict[str, dict[str, Any]
     return found
 
 
-def _features(table: _Table, channels: Sequence[str]) -> tuple[tuple[str, ...], Choice]:
+def _features(table: Table, channels: Sequence[str]) -> tuple[tuple[str, ...], Choice]:
     """`each` x `of`, then `more`; `acorr lag=10` of gn is `acorr.gn lag=10`."""
     names = []
     for kind in table.texts("each", []):
@@ -359,7 +315,7 @@ def _features(table: _Table, channels: Sequence[str]) -> tuple[tuple[str, ...], 
     return tuple(names), choice
 
 
-def _guard(table: _Table, channels: Sequence[str]) -> dict[str, Any]:
+def _guard(table: Table, channels: Sequence[str]) -> dict[str, Any]:
     guard: dict[str, Any] = {"gap_ms": table.whole("gap_ms", 0, 2**28, 0)}
     limits: list[dict[str, int]] = [{} for _ in channels]
     places = {channel: place for place, channel in enumerate(channels)}
@@ -390,7 +346,7 @@ def _guard(table: _Table, channels: Sequence[str]) -> dict[str, Any]:
     return guard
 
 
-def _condition(table: _Table, channels: Sequence[str]) -> dict[str, Any]:
+def _condition(table: Table, channels: Sequence[str]) -> dict[str, Any]:
     places = {channel: place for place, channel in enumerate(channels)}
     condition: dict[str, Any] = {}
     for key, plural, keys in (
@@ -413,7 +369,7 @@ def _condition(table: _Table, channels: Sequence[str]) -> dict[str, Any]:
     return condition
 
 
-def _augment(table: _Table, channels: Sequence[str]) -> Augment:
+def _augment(table: Table, channels: Sequence[str]) -> Augment:
     places = {channel: place for place, channel in enumerate(channels)}
     vectors = []
     for entry in table.tables("vector"):
@@ -449,25 +405,7 @@ def _augment(table: _Table, channels: Sequence[str]) -> Augment:
     return augment
 
 
-def _candidate(table: _Table) -> Candidate:
-    kind = table.text("kind")
-    if kind not in _KINDS:
-        raise SensewellError(f"{table.where}: expected kind as one of {', '.join(_KINDS)}, got {kind!r}")
-    settings: dict[str, Any] = {}
-    if kind != "decision_tree":
-        settings["n_estimators"] = table.whole("trees", 1, 255)
-    for key, low, high in (("max_leaf_nodes", 2, 4096), ("max_depth", 1, 32), ("min_samples_leaf", 1, 10_000)):
-        if key in table:
-            settings[key] = table.whole(key, low, high)
-    if "max_features" in table:
-        settings["max_features"] = table.value("max_features", (str, float, int), "a share, a number or a name")
-    if table.flag("balanced", False):
-        settings["class_weight"] = "balanced"
-    table.done()
-    return Candidate(kind, settings)
-
-
-def _rule(table: _Table) -> dict[str, Any]:
+def _rule(table: Table) -> dict[str, Any]:
     rule: dict[str, Any] = {
         "name": table.text("name"),
         "on": table.text("on"),
@@ -490,7 +428,7 @@ def _rule(table: _Table) -> dict[str, Any]:
     return rule
 
 
-def _arbiter(table: _Table) -> tuple[dict[str, int], str]:
+def _arbiter(table: Table) -> tuple[dict[str, int], str]:
     arbiter = {key: table.whole(key, 0, 2**28, default) for key, default in _ARBITER.items()}
     fallback = table.text("fallback", "unknown")
     table.done()

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from sensewell_host.dataset.recording import ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.split import Split, split_by_group
 from sensewell_host.device_run import ROOT, DataPath, Progress, Windows, features_of
 from sensewell_host.errors import SensewellError
-from sensewell_host.train import forest
+from sensewell_host.train import budget as budgets
+from sensewell_host.train import forest, published
 from sensewell_host.train.augment import augment
+from sensewell_host.train.budget import Budget
 from sensewell_host.train.forest import Classes, Examples, Score, Vectors
 from sensewell_host.train.recipe import Candidate, Recipe
 
@@ -75,15 +77,19 @@ class TrainResult:
             of = by_class[turn % len(by_class)]
             if len(of):
                 picked.append(int(of[(turn // len(by_class) * 2 + 1) * len(of) // (2 * (rows // len(by_class) + 1))]))
-        table = self.train_windows
-        clean = np.flatnonzero(table.quality_pct == _FULL_QUALITY)
-        length = self.recipe.window["length"]
-        raw = []
-        for turn in range(min(windows, len(clean))):
-            at = clean[(2 * turn + 1) * len(clean) // (2 * windows)]
-            end = table.end[at]
-            raw.append(self.split.train[table.source[at]].samples[end - length : end])
-        return self.X_train[picked], np.array(raw, np.int16)
+        raw = _clean_windows(self.split.train, self.train_windows, self.recipe.window["length"], windows)
+        return self.X_train[picked], raw
+
+
+def _clean_windows(recordings: Sequence[Recording], table: Windows, length: int, n: int) -> NDArray[np.int16]:
+    """At most n raw windows without a bad sample, spread over the recordings: int16 (n, length, channels)."""
+    clean = np.flatnonzero(table.quality_pct == _FULL_QUALITY)
+    raw = []
+    for turn in range(min(n, len(clean))):
+        at = clean[(2 * turn + 1) * len(clean) // (2 * n)]
+        end = table.end[at]
+        raw.append(recordings[table.source[at]].samples[end - length : end])
+    return np.array(raw, np.int16)
 
 
 def load_dataset(recipe: Recipe) -> Dataset:
@@ -92,7 +98,7 @@ def load_dataset(recipe: Recipe) -> Dataset:
         dataset, _ = seglearn.fetch(DATA / seglearn.NAME, DATA)
     else:
         folder = Path(recipe.source)
-        dataset = Dataset.load(folder if folder.is_absolute() else recipe.path.parent / folder)
+        dataset = Dataset.load(folder if folder.is_absolute() else recipe.folder / folder)
     recipe.check_channels(dataset.channels, dataset.rate_hz)
     unknown = sorted(set(dataset.labels) - set(recipe.labels))
     if unknown:
@@ -109,11 +115,13 @@ def train(
     progress: Progress | None = None,
     dataset: Dataset | None = None,
     engine: str = "auto",
+    budget: Budget | None = None,
 ) -> TrainResult:
     """Train as `recipe_path` says (a model.toml or its folder) and write the results to `out_dir` (build/models/NAME).
 
-    dataset: instead of the recipe's source. engine: as in device_run.features_of. The same input gives the same forest,
-    whatever the number of cores. Targets that were missed are in `missed`; it is for the caller to mind them.
+    dataset: instead of the recipe's source. engine: as in device_run.features_of. budget: choose trees, leaves and
+    features that fit it, instead of the recipe's. The same input gives the same forest, whatever the number of cores.
+    Targets that were missed are in `missed`; it is for the caller to mind them.
     """
     started = time.monotonic()
     recipe = Recipe.load(recipe_path)
@@ -147,7 +155,11 @@ def train(
         copies_valid=tuple((quality >= least)[good] for _, quality in copied),
     )
     lap("copies")
-    chosen = _choose(recipe, examples, progress)
+    if budget is None:
+        chosen = _choose(recipe, examples, progress)
+    else:
+        raw = _clean_windows(split.train, learn, path.length, 4)
+        chosen = _choose_within(budget, recipe, examples, progress, raw, out_dir)
     lap("choice and fit")
     columns, model = chosen.columns, chosen.model
     features = tuple(recipe.features[column] for column in columns)
@@ -163,7 +175,11 @@ def train(
 
     X_train = np.ascontiguousarray(examples.X[:, columns])
     levels = np.percentile(X_train, _STATISTICS, axis=0, method="nearest").astype(int)
-    missed = _missed(recipe, chosen.loso, test)
+    after = {
+        "loso": published.figures(recipe, learn, good, chosen.shares, y_train, groups_train),
+        "test": published.figures(recipe, unseen, kept, test_scores, y_test, groups_test),
+    }
+    missed = _missed(recipe, chosen.loso, test, after["test"])
     figures: dict[str, Any] = {
         "name": recipe.name,
         "version": recipe.version,
@@ -172,6 +188,7 @@ def train(
         "vote": recipe.vote,
         **chosen.figures,
         "test": {**test.as_dict(), "confidence": _gate(test_scores, y_test[kept], recipe)},
+        "published": after,
         "targets": recipe.targets,
         "targets_missed": list(missed),
         "windows": {
@@ -231,11 +248,13 @@ def _copy_features(
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What was decided on the training side. `figures`: what of it goes to train.json."""
+    """What was decided on the training side. `shares`: of each example's vote, by models that have not seen its group.
+    `figures`: what of it goes to train.json."""
 
     columns: list[int]
     model: Any
     loso: Score
+    shares: NDArray[np.float64]
     figures: dict[str, Any]
 
 
@@ -250,7 +269,33 @@ def _choose(recipe: Recipe, examples: Examples, progress: Progress | None) -> _C
         "loso": {**loso.as_dict(), "confidence": _gate(found, examples.y, recipe)},
         "copies": int(sum(valid.sum() for valid in examples.copies_valid)),
     }
-    return _Chosen(columns, model, loso, figures)
+    return _Chosen(columns, model, loso, found, figures)
+
+
+def _choose_within(
+    budget: Budget,
+    recipe: Recipe,
+    examples: Examples,
+    progress: Progress | None,
+    windows: NDArray[np.int16],
+    out_dir: Path,
+) -> _Chosen:
+    """The best of all sizes that fit the budget, then a forest of all training examples."""
+    option, candidate, options = budgets.choose(recipe, examples, budget, progress, windows)
+    columns = list(option.columns)
+    found = forest.leave_out_scores(examples, candidate, recipe.vote, recipe.seed, columns)
+    loso = forest.judge(examples.y, found.argmax(1), examples.groups, len(recipe.labels))
+    model = forest.grow(candidate, *examples.learn(np.ones(len(examples.X), bool), columns), recipe.seed)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    budgets.save(out_dir, recipe, budget, option, options)
+    figures = {
+        "model": {"candidate": candidate.name, "kind": candidate.kind, **candidate.settings, **forest.size_of(model)},
+        "budget": {**asdict(budget), "options": len(options), "expected_bytes": option.model_bytes}
+        | ({"expected_instructions": option.instructions} if option.instructions else {}),
+        "loso": {**loso.as_dict(), "confidence": _gate(found, examples.y, recipe)},
+        "copies": int(sum(valid.sum() for valid in examples.copies_valid)),
+    }
+    return _Chosen(columns, model, loso, found, figures)
 
 
 def _choose_features(
@@ -323,9 +368,14 @@ def _refusals(windows: Windows) -> dict[str, Any]:
     }
 
 
-def _missed(recipe: Recipe, loso: Score, test: Score) -> tuple[str, ...]:
-    """The targets that were not reached, as sentences."""
-    found = {"macro_f1": test.macro_f1, "worst_group": test.worst, "loso_macro_f1": loso.mean}
+def _missed(recipe: Recipe, loso: Score, test: Score, after: dict[str, Any]) -> tuple[str, ...]:
+    """The targets that were not reached, as sentences. `after`: the test groups' published figures."""
+    found = {
+        "macro_f1": test.macro_f1,
+        "worst_group": test.worst,
+        "loso_macro_f1": loso.mean,
+        "published_macro_f1": after["macro_f1"],
+    }
     missed = []
     for name, least in recipe.targets.items():
         if name in found and found[name] < least:

@@ -4,7 +4,6 @@
  *   'F' run items, derived, vector items, channels, length, windows, oldest (-1: through the read function)
  *       then run, derived, and per window int16[length][channels]   -> plan, then int16 vectors if that is not 0
  *   'V' bytes, features, classes, rows, then forest, rows           -> code, then per row best and scores if that is 0
- *   'M' bytes, features, classes, mutations, seed, then forest      -> refused, harmless, harmful
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,67 +91,12 @@ static void verify(void) {
     free(n);
 }
 
-static uint32_t seed;
-
-static uint32_t dice(uint32_t n) {
-    seed = seed * 1664525 + 1013904223;
-    return (uint32_t)(((uint64_t)seed * n) >> 32);
-}
-
-static void mutate(void) {
-    int32_t *n = take(5 * 4);
-    uint8_t *forest = take(n[0]);
-    int32_t outcome[3] = {0, 0, 0};
-    seed = n[4];
-    int16_t *row = fresh(2 * n[1]);
-    int32_t *scores = fresh(4 * n[2]);
-    for (int32_t i = 0; i < n[3]; i++) {
-        size_t bytes = n[0];
-        if (dice(16) == 0) {
-            bytes = dice(n[0] + 1);
-        }
-        uint8_t *changed = malloc(bytes ? bytes : 1);
-        memcpy(changed, forest, bytes);
-        for (uint32_t k = 1 + dice(4); bytes && k; k--) {
-            uint32_t at = dice(dice(4) ? (uint32_t)bytes : bytes < 24 ? (uint32_t)bytes : 24);
-            changed[at] = dice(2) ? (uint8_t)dice(256) : (uint8_t)(changed[at] ^ 1 << dice(8));
-        }
-        if (sw_trees_verify(changed, bytes, n[1], n[2])) {
-            outcome[0]++;
-        } else {
-            int harmful = 0;
-            int64_t total = (int64_t)(changed[8] | changed[9] << 8) * (changed[16] | changed[17] << 8);
-            for (int32_t k = 0; k < 4; k++) {
-                for (int32_t f = 0; f < n[1]; f++) {
-                    row[f] = (int16_t)((int32_t)(dice(65536) - 32768) >> dice(13));
-                }
-                int32_t best = sw_trees_predict(changed, row, scores);
-                int64_t sum = 0;
-                for (int32_t c = 0; c < n[2]; c++) {
-                    sum += scores[c];
-                    harmful |= scores[c] < 0 || scores[c] > scores[best];
-                }
-                harmful |= best < 0 || best >= n[2] || sum > total;
-            }
-            outcome[1 + harmful]++;
-        }
-        free(changed);
-    }
-    say(outcome, 12);
-    free(row);
-    free(scores);
-    free(forest);
-    free(n);
-}
-
 int main(void) {
     for (int command; (command = getchar()) != EOF;) {
         if (command == 'F') {
             features();
         } else if (command == 'V') {
             verify();
-        } else if (command == 'M') {
-            mutate();
         } else {
             return 2;
         }
