@@ -192,7 +192,9 @@ def convert(
         done = stages.convert(stages.folder_of(model))
     out.print(
         f"model.bin: {done.bytes:,} bytes, {done.nodes:,} nodes; {done.parity.rows:,} rows compared with "
-        f"{done.parity.reference}: {done.parity.mismatches} differ; next: sensewell pack {model}"
+        f"{done.parity.reference}: {done.parity.mismatches} differ"
+        + (f", {done.parity.error_of} within {done.parity.error_bound:.2g}" if done.parity.error_of else "")
+        + f"; next: sensewell pack {model}"
     )
 
 

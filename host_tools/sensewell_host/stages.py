@@ -75,8 +75,11 @@ def train(model: str, progress: Progress | None = None, budget: Any = None) -> A
     vectors, windows = result.golden()
     np.savez(folder / "golden.npz", features=vectors, windows=windows)
     (folder / "manifest.json").write_text(json.dumps(build_manifest(result.recipe, result), indent=1) + "\n")
-    for later in ("model.bin", "convert.json", "built.json", f"{result.recipe.name}.swb"):
-        (folder / later).unlink(missing_ok=True)  # they belong to the forest before
+    name = result.recipe.name
+    made = ("model.bin", "convert.json", "built.json", f"{name}.swb", f"{name}-emlearn.csv", f"{name}-inline-*")
+    for pattern in made:
+        for later in folder.glob(pattern):
+            later.unlink()  # it belongs to the forest before
     return result
 
 

@@ -10,8 +10,8 @@ Wrong, and mended here: a threshold t is cut towards 0 by int() when code is wri
 scikit-learn goes left on `x <= t`. For integers x the exact form is `x < floor(t) + 1`. Cut ones are right only where t
 is negative and not whole, else every row with x == int(t) goes astray: digits, 10 trees x 100 leaves, 154 to 262 of
 1797 rows decided otherwise, 0 when mended. (CSV keeps t as it is, its loader cuts it.) The wrapper that mended()
-returns carries floor(t) + 1, so what emlearn writes from it, C or CSV, is exact as well; but emlearn's nodes are int16
-and a threshold outside of it wraps without a word.
+returns carries floor(t) + 1, so the C that emlearn writes from it is exact as well; but emlearn's nodes are int16 and a
+threshold outside of it wraps without a word. (CSV of it emlearn cannot write: emlearn_csv.py does.)
 
 Not exact, and not used (soft vote): a share p becomes trunc(round(254 p) * 255 / 254) of 255. The shares of a leaf sum
 to 252..256 (a half and a half: 127 + 127), so leaves weigh differently, and near-ties fall otherwise (0 to 1 of 1797

@@ -104,7 +104,7 @@ def scores(model: Any, X: Vectors, vote: str) -> NDArray[np.float64]:
 
 
 def judge(truth: Classes, answer: Classes, groups: NDArray[np.str_], n_classes: int) -> Score:
-    """Macro-F1 over the classes that are there. An answer that is no class is wrong, and in no column of `confusion`."""
+    """Macro-F1 over the classes that are there; an answer that is no class is wrong, and not in `confusion`."""
 
     def counted(rows: Any) -> NDArray[np.int64]:
         known = (answer[rows] >= 0) & (answer[rows] < n_classes)
