@@ -30,11 +30,13 @@ include boards.mk
 include native.mk
 include fuzz.mk
 include ulab.mk
+include power.mk
+include firmware.mk
 
 demo: $(READY) board-unix board-virt_c3 native ## recordings -> forest -> bundle -> decisions on a virtual ESP32-C3
 	@$(BIN)/sensewell demo --board virt_c3
 
-test: lint boards test-host test-device test-ulab test-e2e ## everything
+test: lint boards test-host test-device test-ulab test-power test-e2e ## everything
 
 test-host: $(READY) board-unix ## the host tools
 	$(PYTEST) tests/host tests/fuzz

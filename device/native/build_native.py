@@ -38,7 +38,7 @@ HOW_TO_GET = {
     "arm-none-eabi-gcc": "on Debian, apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "xtensa-esp32-elf-gcc": "it comes with Espressif's ESP-IDF",
 }
-MODULES = {"sensewell_features": "features", "sensewell_trees": "trees", "sensewell_p256": "p256"}
+MODULES = {f"sensewell_{name}": name for name in ("features", "trees", "p256", "neural")}
 
 
 def source_tree() -> Path:

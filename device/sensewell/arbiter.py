@@ -15,6 +15,9 @@ smooth_m windows (else unstable); a change of label strikes out the votes for ot
 smooth_n windows apart. After bad health, and after every stay on the floor, return_n trusted windows in a row must
 come first (else returning). Between windows: warming (no full window yet), stale (no samples), cleared (an interlock
 let go).
+
+With `average_n` above 1 a model's answer is not of one window alone: label and confidence are those of the mean of its
+scores over the last windows (average.py).
 """
 
 try:
@@ -67,8 +70,9 @@ class Decision:
     t_ms: ticks of the sample that brought it; label_id, source_id, cause_id: indices; rule_id: the rule or interlock
     that gave the label, -1 = none; confidence_pct 0..100; quality_pct 0..100: good samples in the window. In words:
     label; source; cause, why the model does or does not speak; rule, the name of the rule or interlock that gave the
-    label, or ''; reason, the cause, or `rule:NAME` / `interlock:NAME` where one of these gave the label. The words but
-    `label` come from words.py, which stays in RAM from the first of them on.
+    label, or ''; reason, the cause, or `rule:NAME` / `interlock:NAME` where one of these gave the label, and the note:
+    what makes all decisions of this board worth less (unsigned). The words but `label` come from words.py, which stays
+    in RAM from the first of them on.
     """
 
     def __init__(self, labels, rule_names):
@@ -77,6 +81,7 @@ class Decision:
         self.t_ms = self.label_id = self.confidence_pct = self.quality_pct = self.cause_id = 0
         self.source_id = _RULE
         self.rule_id = -1
+        self.note = ""
 
     @property
     def label(self):
@@ -103,6 +108,7 @@ class Arbiter:
         from sensewell.build.manifest import arbiter
 
         self._s, self._votes = arbiter(spec, labels, min_quality_pct)
+        self.mean = None  # an Average of the model's scores, where the manifest asks for one
         self.decision = Decision(labels, rule_names)
         self.reset()
 
@@ -121,6 +127,8 @@ class Arbiter:
         s = self._s
         s[_AT] = s[_RUN] = 0
         s[_LOST] = 1
+        if self.mean:
+            self.mean.reset()
 
     def floor(self, rule, label, lock, lock_label):
         """What the rules say now: numbers and labels of the winning rule and the winning interlock; -1 = none."""

@@ -1,24 +1,28 @@
 """The bundle: one file with all that makes a pipeline. Open it, verify every byte, prove its model; or refuse by name.
 
-Knows the container; the manifest's structure is build/manifest.py's, what the settings of a station mean the station's.
+Knows the container; the manifest's structure is build/manifest.py's, what the settings of a station mean the station's,
+whether a bundle may run here policy.py's.
 
 The container, little-endian (host_tools/sensewell_host/pack.py writes it):
 
 | at | bytes | what                                                                      | else refused as             |
 |----|-------|---------------------------------------------------------------------------|-----------------------------|
 |  0 |   4   | magic, b"SWB1"                                                            | bundle.magic                |
-|  4 |   2   | format version, 1                                                         | bundle.version              |
+|  4 |   2   | format version, 2                                                         | bundle.version              |
 |  6 |   2   | bytes of this header, 56                                                  | bundle.header               |
 |  8 |   4   | bytes of the manifest, 2..16384                                           | bundle.manifest             |
-| 12 |   4   | bytes of the file                                                         | bundle.truncated, .extended |
-| 16 |   4   | bytes of the signature; 0 in this format version                          | bundle.signature            |
+| 12 |   4   | bytes of the file without its signatures                                  | bundle.truncated, .extended |
+| 16 |   4   | bytes of the signatures, a multiple of 8, at most 1024; 0: unsigned       | bundle.signatures           |
 | 20 |  32   | SHA-256 of the manifest                                                   | bundle.hash.manifest        |
 | 52 |   4   | reserved, zero                                                            | bundle.reserved             |
 | 56 |       | manifest: JSON, printable ASCII, no white space, no escapes, keys sorted  | bundle.json, bundle.schema. |
-|    |       | zero bytes to a multiple of 8: here the body begins                       | bundle.padding              |
+|    |       | zero bytes to a multiple of 8                                             | bundle.padding              |
+|    |       | signatures: a block as in signature.py; behind it the body begins         | signature. (see policy.py)  |
 |    |       | sections, each at a multiple of 8 from there, zero bytes between          | bundle.hash.<section>       |
 
-The manifest's `sections` give each section's offset (from the body's begin), bytes and SHA-256. They follow one another
+What is signed is the SHA-256 of the header, the field at 16 set to 0, and the manifest: one more signature changes
+nothing for the others, and the hashes in the manifest bind every section. It is judged before the JSON is read. The
+manifest's `sections` give each section's offset (from the body's begin), bytes and SHA-256. They follow one another
 without a gap and the file ends with the last one: no byte is left uncovered.
 """
 
@@ -30,9 +34,9 @@ import os
 import struct
 from binascii import hexlify
 
-from sensewell import RUNTIME
 from sensewell.build.manifest import check
 from sensewell.refusal import Refused
+from sensewell.version import RUNTIME
 
 try:
     import micropython
@@ -43,10 +47,11 @@ except ImportError:  # CPython: the same source, word by word
     const = micropython.const
 
 _MAGIC = const(b"SWB1")
-_VERSION = const(1)
+_VERSION = const(2)
 _HEADER = const("<4sHHIII32s4s")
 _HEADER_BYTES = const(56)
 _MAX_MANIFEST = const(16384)
+_MAX_SIGNATURES = const(1024)
 FORMAT = (_MAGIC, _VERSION, _HEADER, _HEADER_BYTES, _MAX_MANIFEST)  # for those who write bundles
 
 
@@ -114,11 +119,13 @@ class Bundle:
         self.sections = sections
 
     @staticmethod
-    def open(source, board=None):
-        """Read and verify. source: a path, or a buffer with the whole file; board: this board's name, None = any.
+    def open(source, policy=None):
+        """Read and verify. source: a path, or a buffer with the whole file; policy: what this board is and whom it
+        believes (policy.py); None: to look into it, not to run it.
 
         Each byte is read once, into the buffers that are then used, so that what was verified is what runs. Raises
-        Refused("bundle....") as in the tables above; `bundle.missing`, `.memory`, `.board`, `.runtime` besides.
+        Refused("bundle....") as in the table above; `bundle.missing`, `.unreadable`, `.memory`, `.runtime` besides, and
+        what the policy says.
         """
         if isinstance(source, str):
             try:
@@ -130,17 +137,18 @@ class Bundle:
             size = len(source)
             stream = io.BytesIO(source)
         try:
-            return Bundle._verify(stream, size, board)
+            return Bundle._verify(stream, size, policy)
         except OSError as e:
             raise Refused("bundle.unreadable", str(e))
         finally:
             stream.close()
 
     @staticmethod
-    def _verify(stream, length, board):
+    def _verify(stream, length, policy):
         if length < _HEADER_BYTES:
             raise Refused("bundle.truncated", "it has %d bytes" % length)
-        fields = struct.unpack(_HEADER, _read(stream, _HEADER_BYTES))
+        header = _read(stream, _HEADER_BYTES)
+        fields = struct.unpack(_HEADER, header)
         magic, version, header_bytes, manifest_bytes, file_bytes, signature_bytes, digest, reserved = fields
         if magic != _MAGIC:
             raise Refused("bundle.magic")
@@ -150,18 +158,26 @@ class Bundle:
             raise Refused("bundle.header")
         if any(reserved):
             raise Refused("bundle.reserved")
-        if signature_bytes:
-            raise Refused("bundle.signature", "not in format version 1")
-        if length != file_bytes:
+        if signature_bytes > _MAX_SIGNATURES or signature_bytes & 7:
+            raise Refused("bundle.signatures", "they have %d bytes" % signature_bytes)
+        if length - signature_bytes != file_bytes:
             raise Refused(
-                "bundle.truncated" if length < file_bytes else "bundle.extended",
-                "%d bytes, the header says %d" % (length, file_bytes),
+                "bundle.truncated" if length - signature_bytes < file_bytes else "bundle.extended",
+                "%d bytes, the header says %d" % (length, file_bytes + signature_bytes),
             )
         if not 2 <= manifest_bytes <= _MAX_MANIFEST:
             raise Refused("bundle.manifest", "it has %d bytes" % manifest_bytes)
         text = _read(stream, manifest_bytes)
         if hashlib.sha256(text).digest() != digest:
             raise Refused("bundle.hash.manifest")
+        at = _padding(stream, _HEADER_BYTES + manifest_bytes)
+        signatures = _read(stream, signature_bytes)
+        body = at + signature_bytes
+        if policy:
+            header[16:20] = bytes(4)
+            signed = hashlib.sha256(header)
+            signed.update(text)
+            policy.believes(signed.digest(), signatures)
         if not _plain(text, len(text)):
             raise Refused("bundle.json", "not plain text")
         try:
@@ -175,13 +191,11 @@ class Bundle:
             check(manifest)
         except (TypeError, KeyError) as e:
             raise Refused("bundle.schema", str(e))
-        if board is not None and "*" not in manifest["boards"] and board not in manifest["boards"]:
-            raise Refused("bundle.board", "made for the boards %s" % manifest["boards"])
         if RUNTIME < tuple(manifest["min_runtime"]):
             raise Refused("bundle.runtime", "needs %d.%d" % tuple(manifest["min_runtime"]))
-
-        at = _padding(stream, _HEADER_BYTES + manifest_bytes)
-        body = at
+        if policy:
+            policy.takes(manifest)
+        at = body
         sections = {}
         for offset, name in sorted([(entry["offset"], name) for name, entry in manifest["sections"].items()]):
             entry = manifest["sections"][name]

@@ -47,6 +47,7 @@ class Node:
         self.wdt = wdt
         self.row = array("h", [_MISSING] * pipeline.n_channels)
         self.last_error = None
+        self.limits = None  # see compose()
         self.samples = self.sensor_errors = self.output_errors = self.lost = self.decisions = 0
         self.late = Cost()
         self.sample_cost = Cost()
@@ -141,25 +142,18 @@ class Node:
                     self.last_error = error
 
 
-def compose(sensor, path="/bundle.swb", board=None, rate_hz=None, outputs=(), wdt=None, calibration=None):
-    """A Node that runs the bundle at `path`, verified and proven. Raises Refused if there is nothing sound to run.
+def compose(sensor, *args, **settings):
+    """A Node that runs the active bundle, or another: build/node.py says which settings there are.
 
-    A bundle that is sound but for its model runs by its rules: `node.pipeline.refusal` says why. The code that was
-    needed only for this is dropped from RAM.
+    The code that was needed only for this is dropped from RAM.
     """
     from sensewell.build import drop
-    from sensewell.bundle import Bundle
-    from sensewell.pipeline import Pipeline
+    from sensewell.build.node import compose
 
-    bundle = Bundle.open(path, board)
-    pipeline = Pipeline(bundle, calibration)
-    try:
-        bundle.prove(pipeline)
-    except Refused:
-        pass  # it is in pipeline.refusal, and in the reason of every decision
-    bundle.release()
+    node = compose(sensor, *args, **settings)
+    compose = None
     drop()
-    return Node(pipeline, sensor, rate_hz or pipeline.rate_hz, outputs, wdt)
+    return node
 
 
 class Cost:

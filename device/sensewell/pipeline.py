@@ -225,6 +225,10 @@ class Pipeline:
                 if fault == _OK:
                     fault = _DEADLINE
         self._floor()
+        mean = self.arbiter.mean
+        if mean and best >= 0 and fault == _OK:
+            best = mean.add(self.scores)
+            confidence = mean.confidence_pct
         decision = self.arbiter.window(t_ms, quality, fault, best, confidence)
         self.sources[decision.source_id] += 1
         return decision

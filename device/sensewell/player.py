@@ -26,6 +26,7 @@ except ImportError:  # CPython: the same source, word by word
 
 from sensewell.bundle import Bundle
 from sensewell.pipeline import Pipeline
+from sensewell.policy import UNSIGNED, Policy
 from sensewell.sensor.replay import Replay
 
 _GAP_BIT = const(8)  # of a verdict: the one reason that no channel has
@@ -71,7 +72,7 @@ class Player:
     """Opens and proves `bundle` (a path) once; `say` gets the lines. Raises Refused as Bundle.open and prove do."""
 
     def __init__(self, bundle, board=None, say=print):
-        self._bundle = Bundle.open(bundle, board)
+        self._bundle = Bundle.open(bundle, Policy(board, UNSIGNED))  # it only plays: nobody acts on it
         manifest = self._bundle.manifest
         self._n = len(manifest["channels"])
         self._period_ms = 1000 // manifest["rate_hz"]

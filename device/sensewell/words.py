@@ -20,7 +20,8 @@ def word(decision, name):
     if name == "rule":
         return decision.rule_names[decision.rule_id] if decision.rule_id >= 0 else ""
     if name == "reason":
-        return decision.source + ":" + decision.rule if decision.rule_id >= 0 else decision.cause
+        why = decision.source + ":" + decision.rule if decision.rule_id >= 0 else decision.cause
+        return why + " " + decision.note if decision.note else why
     raise AttributeError(name)
 
 

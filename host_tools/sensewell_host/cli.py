@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sensewell_host import deploy_commands
 from sensewell_host.board.commands import address_of
 from sensewell_host.board.commands import app as board_app
 from sensewell_host.errors import SensewellError
@@ -32,6 +34,7 @@ data_app = typer.Typer(help="Recordings: fetch the default ones, import your own
 app.add_typer(data_app, name="data", rich_help_panel="Recordings and models")
 app.add_typer(board_app, name="board", rich_help_panel="Boards")
 app.add_typer(key_app, name="key", rich_help_panel="Boards")
+app.add_typer(deploy_commands.slots_app, name="slots", rich_help_panel="Boards")
 out = Console()
 _MODELS, _BOARDS = "Recordings and models", "Boards"
 _debug = False
@@ -216,13 +219,33 @@ def _train_within(model: str, model_bytes: int | None, instructions: int | None)
 
 
 @app.command(rich_help_panel=_MODELS)
-def pack(model: Model = "watch") -> None:
+def pack(
+    model: Model = "watch",
+    release: Annotated[
+        int, typer.Option(min=0, max=(1 << 30) - 1, help="Release counter: boards refuse less than they confirmed.")
+    ] = 0,
+    device: Annotated[
+        list[str] | None, typer.Option("--device", help="Only for this board (its unique id, hex). Repeatable.")
+    ] = None,
+    expires: Annotated[
+        datetime | None, typer.Option(help="No board with a clock to trust runs it from then on (UTC).")
+    ] = None,
+    without_clock: Annotated[
+        str, typer.Option(help="What a board without such a clock does with a bundle that expires: refuse or run.")
+    ] = "refuse",
+) -> None:
     """Pack model, limits, rules and golden vectors into one bundle, checked by the device's code."""
     from sensewell_host import stages
 
+    bound: dict[str, Any] = {"release": release} if release else {}
+    if device:
+        bound["devices"] = [one.lower() for one in device]
+    if expires:
+        at = int(expires.replace(tzinfo=UTC).timestamp())
+        bound["expires"] = {"at": at, "without_clock": without_clock}
     with _bar("packing"):
-        path = stages.pack(stages.folder_of(model))
-    out.print(f"{path}: {path.stat().st_size:,} bytes; next: sensewell deploy {path} --board virt_c3")
+        path = stages.pack(stages.folder_of(model), bound)
+    out.print(f"{path}: {path.stat().st_size:,} bytes; next: sensewell sign {path}, then sensewell deploy {path}")
 
 
 @app.command(rich_help_panel=_MODELS)
@@ -258,41 +281,8 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle (.swb).")]) ->
 # --- boards ---------------------------------------------------------------------------------------------------------
 
 
-@app.command(rich_help_panel=_BOARDS)
-def deploy(
-    bundle: Annotated[Path, typer.Argument(help="The bundle to run.")] = Path("build/models/watch/watch.swb"),
-    port: Port = None,
-    board: BoardName = None,
-    setup: Annotated[
-        Path | None, typer.Option("--setup", help="Your setup.py: which sensor the board reads (see device/main.py).")
-    ] = None,
-    main: Annotated[bool, typer.Option("--main/--no-main", help="Bring boot.py and main.py too.")] = True,
-) -> None:
-    """Bring the runtime and a bundle to a board: verified there, proven there, and only then switched to."""
-    from sensewell_host.board import connect
-    from sensewell_host.demo import bar
-    from sensewell_host.deploy import deploy as bring
-    from sensewell_host.deploy import read_bundle
-
-    read_bundle(bundle)  # what is wrong with it is said before any board is looked for
-    with connect(_address(port, board)) as wire, bar(out) as progress:
-        task = progress.add_task("deploying", total=None)
-        done = bring(
-            wire,
-            bundle,
-            with_main=main,
-            setup=setup,
-            progress=lambda sent, total, what: progress.update(
-                task, completed=sent, total=total, description=f"deploying {what}"
-            ),
-        )
-    out.print(
-        f"{done.board} runs {bundle.name}: {done.files_sent} files sent ({done.bytes_sent / 1024:.0f} KiB), "
-        f"{done.skipped} were there already, {done.seconds:.1f} s; "
-        f"{'native code: ' + ', '.join(done.native) if done.native else 'viper code throughout'}"
-    )
-    for path in done.kept:
-        out.print(f"[yellow]{path} on the board is not Sensewell's and was left alone[/]")
+for _verb in (deploy_commands.sign, deploy_commands.deploy, deploy_commands.status):
+    app.command(rich_help_panel=_BOARDS)(_verb)
 
 
 @app.command(rich_help_panel=_BOARDS)

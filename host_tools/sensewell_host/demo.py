@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric import ec
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sensewell_host import board as boards
-from sensewell_host import deploy, report, run, stages
+from sensewell_host import deploy, pack, report, run, sign, stages, trust_root
 from sensewell_host.board import virtual
 from sensewell_host.dataset import Dataset, faults
 from sensewell_host.errors import SensewellError
@@ -52,25 +53,26 @@ def demo(name: str = "virt_c3", model: str = "watch", out: Path = OUT, console: 
     built, dataset = _build(model, console)
     trained, converted = built.figures("train"), built.figures("convert")
     people = _unseen(trained, dataset, model)
-    manifest, content = deploy.read_bundle(built.bundle)
+    bundle, chain = _signed(built.bundle, out)
+    manifest, content = deploy.read_bundle(bundle)
     ways = ways_for(dataset, manifest, [recording.name for recording in people])
 
     with contextlib.ExitStack() as stack:
         console.print(f"\n[bold]3 The board.[/] Two {name} start side by side, only to halve the wait.")
         pair = [stack.enter_context(started_board(name)) for _ in range(2 if name != "unix" else 1)]
-        results = [_deploy(board, built.bundle, console if n == 0 else None) for n, board in enumerate(pair)]
+        results = [_deploy(board, bundle, chain, console if n == 0 else None) for n, board in enumerate(pair)]
         console.print(
             f"  Deployed in {results[0].seconds:.1f} s: {results[0].files_sent} files, "
-            f"{results[0].bytes_sent / 1024:.0f} KiB, each checked by SHA-256 on the board; "
-            "the bundle proved itself there before it was switched to.\n"
+            f"{results[0].bytes_sent / 1024:.0f} KiB, each checked by SHA-256 on the board; signed by a key made for "
+            "this demo,\n  the only one that the board believes; the bundle proved itself there before the switch.\n"
             f"  Native code on the board: {', '.join(results[0].native) or 'none, viper throughout (make native)'}."
         )
         record = _play(console, pair, people, ways, manifest, dataset, name)
         ram = run.ram_of_node(pair[0])
     record.save(out)
-    twin, engine = _twin(console, built.bundle, people, ways, name)
+    twin, engine = _twin(console, bundle, people, ways, name)
     here = _here(console, content, people, ways)
-    cost = _cost(console, built.bundle, people, name)
+    cost = _cost(console, bundle, people, name)
 
     judged = report.judge(record, dataset)
     host = _host(built, record)
@@ -210,14 +212,26 @@ def _unseen(trained: dict[str, Any], dataset: Dataset, model: str) -> list[Any]:
     return people
 
 
-def _deploy(board: boards.Board, bundle: Path, console: Console | None) -> deploy.DeployResult:
+def _signed(bundle: Path, out: Path) -> tuple[Path, list[bytes]]:
+    """The bundle, signed by a key that is gone when this ends, and the trust root for boards that shall believe it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    root = trust_root.following(None, {sign.public_bytes(key.public_key()): trust_root.ROLES})
+    content = bundle.read_bytes()
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / bundle.name
+    path.write_bytes(pack.with_signatures(content, sign.add(b"", pack.digest_of(content), [key])))
+    return path, [root.signed([key]).file()]
+
+
+def _deploy(board: boards.Board, bundle: Path, chain: list[bytes], console: Console | None) -> deploy.DeployResult:
     if console is None:
-        return deploy.deploy(board, bundle)
+        return deploy.deploy(board, bundle, trust=chain)
     with bar(console) as progress:
         task = progress.add_task("deploying", total=None)
         return deploy.deploy(
             board,
             bundle,
+            trust=chain,
             progress=lambda done, total, what: progress.update(
                 task, completed=done, total=total, description=f"deploying {what}"
             ),
@@ -262,7 +276,7 @@ def _twin(
         with contextlib.ExitStack() as stack:
             pair = [stack.enter_context(boards.connect("unix")) for _ in range(2)]
             for board in pair:
-                deploy.deploy(board, bundle)
+                deploy.deploy(board, bundle, unsigned=True)
             return run.play(pair, people, ways, lambda: progress.advance(task)), other
 
 
@@ -280,7 +294,7 @@ def _cost(console: Console, bundle: Path, people: list[Any], name: str) -> run.C
     with bar(console) as progress:
         progress.add_task("counting instructions", total=None)
         with started_board(name, icount=True) as board:
-            deploy.deploy(board, bundle)
+            deploy.deploy(board, bundle, unsigned=True)
             return run.measure(board, min(people, key=lambda recording: len(recording.samples)))
 
 
@@ -391,6 +405,9 @@ def targets_of(figures: dict[str, Any], trained: dict[str, Any]) -> list[Target]
                str(figures["faulty_windows_published_as_model"]),
                figures["faulty_windows_published_as_model"] + figures["windows_below_limit_published_as_model"] == 0),
     ]  # fmt: skip
+    if asked := trained["targets"].get("published_macro_f1"):
+        got = figures["published_macro_f1"]
+        found.insert(1, Target("the same of what was published", f">= {asked:.2f}", f"{got:.3f}", got >= asked))
     if figures["instructions_per_sample"] is not None:
         found.append(
             Target("heap bytes a window moves", "0",

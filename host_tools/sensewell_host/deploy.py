@@ -1,31 +1,51 @@
-"""Brings the runtime and a bundle onto a board so that a failure at any point leaves the board as it was.
+"""Brings an application, code and bundle, into the idle slot of a board: a failure at any point leaves what runs.
 
-Order: look at the board and refuse before a byte is written; send what is new beside what is there, each file checked
-by SHA-256 on the board; open and prove the bundle there with the code that will run it; only then switch by renames.
-Knows the layout of a board, nothing of what is inside a bundle beyond what pack.inspect says.
+The steps, each of which may be the last: look at the board and refuse before a byte is written; stage the code beside
+both slots, of which only what changed travels, each file checked by SHA-256; have the board begin (install.py there),
+which gives the idle slot up; move the code there, bring the bundle, going on where a broken wire left it; have the
+board verify and prove the bundle with that very code; then switch, which is one record of the journal. Knows the layout
+of a board, nothing of what is inside a bundle beyond what pack.inspect and delta.py say.
+
+    /slot/a.swb /slot/b.swb         bundles           /slot/journal.0 .1    which one is active, and why
+    /slot/a/ /slot/b/               their code        /slot/new/            code that is being staged
+    /lib/sensewell/__init__.py      leads to the active slot's code (device/loader.py)
+    /boot.py /main.py /setup.py     small; replaced by renames
+
+While a deploy lasts, the board's watchdog waits for its next step: if host or wire are gone, the board resets and runs
+what it ran.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import errno
 import hashlib
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sensewell_host import runtime
-from sensewell_host.board import Board
+from sensewell_host import believe, delta, runtime
+from sensewell_host import deploy_scripts as scripts
+from sensewell_host.board import Board, BoardError, BoardScriptError
 from sensewell_host.device_path import DEVICE
 from sensewell_host.errors import SensewellError
 
-BUNDLE = "/bundle.swb"
-PART = BUNDLE + ".part"
-STAGE = "/stage"  # the new runtime, complete, until it is switched to
-LIB = "/lib"
+SLOTS = "/slot"
+NEW = SLOTS + "/new"
+LOADER = "/lib/sensewell/__init__.py"
+WATCHDOG_MS = 120_000  # boards whose watchdog waits less are deployed to without it
+_FEED_S = 1.0
+_LIST = "code.crc"  # by which the loader knows that a slot's code is whole
+_PACKED = SLOTS + "/packed"  # what is sent compressed, until it is undone
+_PLAYER = ("sensewell.player", runtime.REPLAY, "sensewell.sensor")  # what `sensewell run` puts beside the code
+_CODE = (NEW, SLOTS + "/a", SLOTS + "/b")
+_PROBATION = 3  # of sensewell.slots.STATES
+_ARRIVED = (1, 2, 4)  # writing (all of it came, but nobody proved it yet), whole, confirmed
 _FULL = re.compile(r"OSError: (\[Errno )?28\b")
 _BLOCK = 4096  # flash is given out in blocks of this size
 _SPARE = 4 * _BLOCK  # what the file system needs for itself while it writes
@@ -35,7 +55,10 @@ Progress = Callable[[int, int, str], None]  # bytes sent, bytes in all, what is 
 
 @dataclass(frozen=True)
 class DeployResult:
-    """What a deploy did. `skipped`: files that were on the board already; `native`: what runs as native code there."""
+    """What a deploy did. `skipped`: files that were on the board already; `native`: what runs as native code there.
+
+    bytes_sent: over the wire, compressed where that is less; slot: where the bundle is now.
+    """
 
     board: str
     seconds: float
@@ -45,106 +68,43 @@ class DeployResult:
     kept: tuple[str, ...]  # files of the user's own that were left alone
     native: tuple[str, ...]
     bundle_sha256: str
+    slot: str
+    unsigned: bool
 
 
-_SURVEY = """
-import os, hashlib
-def digest(path):
-    try:
-        with open(path, "rb") as file:
-            state = hashlib.sha256()
-            block = bytearray(1024)
-            view = memoryview(block)
-            while True:
-                n = file.readinto(block)
-                if not n:
-                    return state.digest()
-                state.update(view[:n])
-    except OSError:
-        return None
-def first_line(path):
-    try:
-        with open(path, "rb") as file:
-            return file.readline()
-    except OSError:
-        return None
-try:
-    stat = os.statvfs("/")
-    free = stat[0] * stat[3]
-except (OSError, AttributeError):
-    free = None
-for path in {paths!r}:
-    print("F", repr((path, digest(path))))
-for path in ("/boot.py", "/main.py"):
-    print("M", repr((path, first_line(path))))
-print("Z", free)
-"""
+@dataclass(frozen=True)
+class _Look:
+    """What is on the board. files: SHA-256 and bytes of every file under /slot and of the top files, (None, 0) where
+    there is none; journal: a Journal, or None."""
 
-# Everything in a folder tree, files first, and the folder itself
-_REMOVE = """
-import os
-def remove(path):
-    try:
-        if os.stat(path)[0] & 0x4000:
-            for name in os.listdir(path):
-                remove(path + "/" + name)
-            os.rmdir(path)
-        else:
-            os.remove(path)
-    except OSError:
-        pass
-for path in {paths!r}:
-    remove(path)
-"""
+    files: dict[str, tuple[bytes | None, int]]
+    first_lines: dict[str, bytes | None]
+    free: int | None
+    inflates: bool
+    journal: Any
 
-_COPY = """
-for source, target in {pairs!r}:
-    with open(source, "rb") as file, open(target, "wb") as copy:
-        while True:
-            block = file.read(1024)
-            if not block:
-                break
-            copy.write(block)
-"""
+    @property
+    def active(self) -> str | None:
+        """a or b."""
+        return "ab"[self.journal.active] if self.journal and self.journal.active < 2 else None
 
-# What is to be removed must not take part in the proof: None in sys.modules is what `import` then finds
-_PROVE = """
-import sys, gc
-sys.path.insert(0, {path!r})
-for name in {hidden!r}:
-    sys.modules[name] = None
-try:
-    from sensewell.bundle import Bundle
-    from sensewell.pipeline import Pipeline
-    bundle = Bundle.open({bundle!r}, {board!r})
-    bundle.prove(Pipeline(bundle))
-    print("PROVEN")
-except MemoryError as error:
-    print("MEMORY", gc.mem_free())
-except Exception as error:
-    print("REFUSED", getattr(error, "reason", type(error).__name__), "|", error)
-"""
+    def state(self, slot: str) -> int:
+        """One of sensewell.slots.STATES, by number."""
+        return int(self.journal.slots["ab".index(slot)].state) if self.journal else 0
 
-# Once the board has this text it needs no wire any more: the switch is the renames, the bundle's last
-_SWITCH = """
-import os
-for path in {remove!r}:
-    try:
-        os.remove(path)
-    except OSError:
-        pass
-for folder in {folders!r}:
-    try:
-        os.mkdir(folder)
-    except OSError:
-        pass
-os.chdir("/")
-for source, target in {renames!r}:
-    os.rename(source[1:], target[1:])  # relative: VfsPosix of the unix port renames no absolute paths
-if hasattr(os, "sync"):
-    os.sync()
-print("SWITCHED")
-"""
+    def digest(self, path: str) -> bytes | None:
+        return self.files.get(path, (None, 0))[0]
+
+    def is_sound(self, path: str) -> bool:
+        """Is this file, a slot's, what the journal says of it?"""
+        digest = self.digest(path)
+        known = self.journal.slots["ab".index(path[len(SLOTS) + 1])] if self.journal else None
+        return digest is not None and known is not None and bytes(known.digest) == digest[:16]
+
+    def blocks(self, slot: str) -> int:
+        """What the slot takes of the flash, its code included."""
+        inside = [size for path, (_, size) in self.files.items() if path.startswith(f"{SLOTS}/{slot}")]
+        return sum(_blocks(size) for size in inside)
 
 
 def deploy(
@@ -155,60 +115,34 @@ def deploy(
     with_main: bool = True,
     setup: Path | None = None,
     extra_modules: tuple[str, ...] = (runtime.REPLAY,),
+    trust: believe.Chain = (),
+    unsigned: bool = False,
+    again: bool = False,
 ) -> DeployResult:
-    """Put the bundle file on `board`, with the runtime it needs, and start it there. `setup`: the user's setup.py.
+    """Put the bundle file on `board`, with the code it needs, and start it there on probation.
 
+    setup: the user's setup.py. trust: trust root files, oldest first, that the board shall follow up to the newest.
+    unsigned: choose development mode on the board. again: take even a bundle that failed there before.
     Raises SensewellError where bundle and board do not fit (nothing was written), where the board refuses the bundle,
-    or where its flash is full; BoardError where the wire breaks. In each case the board keeps what it had.
+    or where its flash is full; BoardError where the wire breaks. In each case the board keeps what it runs.
     """
     started = time.monotonic()
     manifest, content = read_bundle(bundle)
-    info = board.info()
-    arch = runtime.check_mpy(info.mpy, info.name)
-    check_board(manifest, info.name)
-    family = manifest["model"]["family"]
-    wanted, stale = runtime.files_for(arch, [] if family == "none" else [family], extra_modules)
-    mains = {f"/{name}": (DEVICE / name).read_bytes() for name in ("boot.py", "main.py")} if with_main else {}
     own = {"/setup.py": _read_setup(setup)} if setup else {}
-
-    progress(0, 1, "looking at the board")
-    there, first_lines, free = _survey(board, [*wanted, *stale, *mains, *own, BUNDLE])
-    stale = [path for path in stale if there[path] is not None]
-    changed = {path: data for path, data in wanted.items() if there[path] != _digest(data)}
-    # a boot.py or main.py that begins as ours does is ours, and may be replaced
-    kept = tuple(path for path, data in mains.items() if first_lines[path] not in (None, data.splitlines(True)[0]))
-    tops = {path: data for path, data in (mains | own).items() if path not in kept and there[path] != _digest(data)}
-    send = {STAGE + path[len(LIB) :]: data for path, data in changed.items()}
-    send |= {path + ".part": data for path, data in tops.items()}
-    if there[BUNDLE] != _digest(content):
-        send[PART] = content
-    result = DeployResult(
-        board=info.name,
-        seconds=0.0,
-        bytes_sent=sum(map(len, send.values())),
-        files_sent=len(send),
-        skipped=len(wanted) + len(mains) + len(own) + 1 - len(send) - len(kept),
-        kept=kept,
-        native=runtime.native_names(wanted),
-        bundle_sha256=_digest(content).hex(),
-    )
-    leftovers = [STAGE, PART, *(path + ".part" for path in [*mains, *own])]
-    board.exec(_REMOVE.format(paths=leftovers))
-    if send or stale:
-        same = [path for path in wanted if path not in changed] if changed else []
-        _check_space(info.name, free, list(send.values()), sum(-(-len(wanted[path]) // _BLOCK) for path in same))
-        try:
-            _send(board, send, [(path, STAGE + path[len(LIB) :]) for path in same], progress)
-            _prove(board, info.name, STAGE if changed else LIB, PART if PART in send else BUNDLE, stale)
-            progress(result.bytes_sent, result.bytes_sent, "switching over")
-            _switch(board, list(send), changed, stale)
-        except SensewellError:
-            _clean_up(board, leftovers)
-            raise
-        board.exec(_REMOVE.format(paths=[STAGE]))
-    progress(1, 1, "starting")
-    board.reset()
-    return DeployResult(**{**result.__dict__, "seconds": time.monotonic() - started})
+    todo = _Deploy(board, content, manifest, _Watchdog(board), progress, again)
+    try:
+        result = todo.run(with_main, own, extra_modules, trust, unsigned)
+        progress(1, 1, "starting")
+        board.reset()
+    except BaseException as error:
+        todo.let_go(error)
+        if _is_full(error):
+            raise SensewellError(
+                f"the flash of {todo.name} is full: what had been sent was removed, and the board keeps what it had; "
+                "remove files from the board and try again"
+            ) from error
+        raise
+    return replace(result, seconds=time.monotonic() - started)
 
 
 def read_bundle(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -220,11 +154,279 @@ def read_bundle(path: Path) -> tuple[dict[str, Any], bytes]:
     return pack.inspect(path)["manifest"], path.read_bytes()
 
 
-def check_board(manifest: dict[str, Any], name: str) -> None:
-    """Refuse a bundle that is not for the board called `name`."""
-    boards = manifest["boards"]
-    if "*" not in boards and name not in boards:
-        raise SensewellError(f"the bundle {manifest['name']} is for {', '.join(boards)}; this board is {name}")
+class _Watchdog:
+    """The board's own, where it has one that waits long enough; the reset that ends a deploy ends it, too."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._armed = True
+        self._fed_s = 0.0
+
+    def feed(self) -> None:
+        if self._armed and time.monotonic() - self._fed_s > _FEED_S:
+            self._fed_s = time.monotonic()
+            self._armed = "FED" in self._board.exec(scripts.FEED.format(timeout_ms=WATCHDOG_MS))
+
+
+class _Sender:
+    """Sends files, compressed where that is less, and tells how far it is."""
+
+    def __init__(self, board: Board, inflates: bool, watchdog: _Watchdog, progress: Progress) -> None:
+        self._board = board
+        self._inflates = inflates
+        self._watchdog = watchdog
+        self._progress = progress
+        self._done = self.bytes = self.files = self.total = 0
+
+    def tell(self, what: str) -> None:
+        self._watchdog.feed()
+        self._progress(self._done, max(self.total, self._done, 1), what)
+
+    def file(self, path: str, data: bytes) -> None:
+        self.tell(path.removeprefix(NEW + "/").removesuffix(".part").removeprefix("/"))
+        self._send(path, data, "wb")
+        self.files += 1
+
+    def bundle(self, path: str, content: bytes, at: int, other: str, head: bytes | None) -> None:
+        """What is missing of the bundle behind `at`, in pieces that stay when the wire breaks.
+
+        head: the beginning of the bundle `other` on the board, of which sections may be taken.
+        """
+        self._done += at
+        self.files += at < len(content)
+        for part in delta.parts(content, head, at):
+            self.tell("bundle")
+            if part.source is None:
+                self._send(path, content[part.at : part.end], "ab")
+            else:
+                size = part.end - part.at
+                self._board.exec(scripts.APPEND.format(source=other, path=path, at=part.source, size=size))
+                self._done += size
+
+    def _send(self, path: str, data: bytes, mode: str) -> None:
+        small = delta.packed(data) if self._inflates else None
+        if small is None:
+            self._board.put(path, data, append=mode == "ab")
+        else:
+            self._board.put(_PACKED, small)
+            self._board.exec(scripts.INFLATE.format(packed=_PACKED, path=path, mode=mode, bits=delta.WINDOW_BITS))
+        self.bytes += len(data if small is None else small)
+        self._done += len(data)
+
+
+@dataclass
+class _Deploy:
+    """One deploy. `leftovers`: what is to be removed from the board if it fails, but for a broken wire."""
+
+    board: Board
+    content: bytes
+    manifest: dict[str, Any]
+    watchdog: _Watchdog
+    progress: Progress
+    again: bool
+    name: str = "the board"
+    arch: str = ""
+    leftovers: list[str] = field(default_factory=list)
+
+    def run(
+        self,
+        with_main: bool,
+        own: dict[str, bytes],
+        extra_modules: tuple[str, ...],
+        chain: believe.Chain,
+        unsigned: bool,
+    ) -> DeployResult:
+        """All but the reset at the end. own: files of the user's."""
+        board, content = self.board, self.content
+        self.progress(0, 1, "looking at the board")
+        board.soft_reset()  # whoever used the board before may have left little of its heap
+        self.watchdog.feed()
+        info = board.info()
+        self.name = info.name
+        self.arch = runtime.check_mpy(info.mpy, info.name)
+        family = self.manifest["model"]["family"]
+        families = [] if family == "none" else [family]
+        targets, _ = runtime.files_for(self.arch, families, (*extra_modules, *runtime.SLOTS))
+        wanted = {path.removeprefix("/lib/"): data for path, data in targets.items()}
+        wanted[_LIST] = "".join(f"{zlib.crc32(data)} {path}\n" for path, data in sorted(wanted.items())).encode()
+        tops = {f"/{name}": (DEVICE / name).read_bytes() for name in ("boot.py", "main.py")} if with_main else {}
+        loader = {LOADER: (DEVICE / "loader.py").read_bytes()}
+
+        plan = believe.look(board).plan(content, info, chain, unsigned)
+        look = _survey(board, SLOTS, [*tops, *own, LOADER], believe.journal(board))
+        if look.journal and look.journal.flags & 1:
+            raise SensewellError(f"the active bundle of {info.name} is pinned: `sensewell slots unpin` first")
+        # a boot.py or main.py that begins as ours does is ours, and may be replaced
+        kept = tuple(path for path, data in tops.items() if look.first_lines.get(path) not in (None, _first_line(data)))
+        small = {path: data for path, data in (tops | own | loader).items() if path not in kept}
+        small = {path: data for path, data in small.items() if look.digest(path) != _digest(data)}
+        result = DeployResult(
+            board=info.name,
+            seconds=0.0,
+            bytes_sent=0,
+            files_sent=0,
+            skipped=len(wanted) + len(tops) + len(own) + 2 - len(small) - len(kept),
+            kept=kept,
+            native=runtime.native_names(targets),
+            bundle_sha256=_digest(content).hex(),
+            slot=look.active or "",
+            unsigned=plan.unsigned,
+        )
+        if small or not self._holds(look, look.active, wanted):
+            result = self._bring(look, wanted, small, plan, result)
+        else:
+            plan.before(board, f"{SLOTS}/{look.active}")
+        plan.after(board, f"{SLOTS}/{result.slot}")
+        return result
+
+    def let_go(self, error: BaseException) -> None:
+        """After a failure: remove what was sent, and let the board run again what it ran.
+
+        What a broken wire or an impatient user leaves there serves the next deploy; the watchdog does the rest.
+        """
+        with contextlib.suppress(SensewellError):
+            if isinstance(error, SensewellError) and (
+                not isinstance(error, BoardError) or isinstance(error, BoardScriptError)
+            ):
+                self.board.exec(scripts.REMOVE.format(paths=self.leftovers), timeout_s=60)
+            self.board.reset()
+
+    def _bring(
+        self,
+        look: _Look,
+        wanted: dict[str, bytes],
+        small: dict[str, bytes],
+        plan: believe.Plan,
+        result: DeployResult,
+    ) -> DeployResult:
+        """Stage, begin, move, send, prove, switch."""
+        board, content = self.board, self.content
+        sender = _Sender(board, look.inflates, self.watchdog, self.progress)
+        parts = {path + ".part": data for path, data in small.items()}
+        asked = {
+            "board": self.name,
+            "size": len(content),
+            "digest": _digest(content),
+            "prefixes": delta.prefix(content, {digest for digest, _ in look.files.values()}),
+            "again": self.again,
+        }
+        idle = "b" if look.active == "a" else "a"
+        if look.state(idle) in _ARRIVED and self._holds(look, idle, wanted):
+            code = f"{SLOTS}/{idle}"  # it was here before, or the wire broke at the end
+            self._stage(look, {}, parts, 0, sender)
+            copied = len(wanted)
+            plan.before(board, code)
+        else:
+            copied = self._stage(look, wanted, parts, len(content), sender)
+            plan.before(board, NEW)
+            path, at = ast.literal_eval(self._told(scripts.BEGIN.format(code=NEW, **asked), "BEGUN"))
+            code = path.removesuffix(".swb")
+            board.exec(scripts.REMOVE.format(paths=[code]), timeout_s=60)
+            board.exec(scripts.MOVE.format(new=NEW, code=code))
+            other = f"{SLOTS}/{'b' if code[-1] == 'a' else 'a'}.swb"
+            sender.bundle(path, content, at, other, believe.head(board, other) if look.is_sound(other) else None)
+        self._told(scripts.COMMIT.format(code=code, **asked), "PROVEN")
+        sender.tell("switching over")
+        renames = [(path + ".part", path) for path in small]
+        self._told(scripts.SWITCH.format(code=code, renames=renames, **asked), "SWITCHED")
+        return replace(
+            result,
+            bytes_sent=sender.bytes,
+            files_sent=sender.files,
+            skipped=result.skipped + copied - len(wanted),
+            slot=code[-1],
+        )
+
+    def _stage(
+        self, look: _Look, wanted: dict[str, bytes], parts: dict[str, bytes], bundle_bytes: int, sender: _Sender
+    ) -> int:
+        """Complete /slot/new, of files that are on the board somewhere and of new ones; how many needed not be sent."""
+        board = self.board
+        found: dict[str, str] = {}
+        for path, data in wanted.items():
+            for folder in _CODE:
+                if look.digest(f"{folder}/{path}") == _digest(data):
+                    found[path] = f"{folder}/{path}"
+                    break
+        copies = {source: path for path, source in found.items() if not source.startswith(NEW)}
+        send = {f"{NEW}/{path}": data for path, data in wanted.items() if path not in found} | parts
+        staged = [*send.values(), *(wanted[path] for path in copies.values())]
+        self._check_space(look, sum(_blocks(len(data)) for data in staged), _blocks(bundle_bytes))
+        sender.total = sum(map(len, send.values())) + bundle_bytes
+        inside = len(NEW) + 1
+        stray = [path for path in look.files if path.startswith(NEW + "/") and path[inside:] not in found]
+        self.leftovers = [NEW, _PACKED, *parts]
+        board.exec(scripts.REMOVE.format(paths=[*stray, _PACKED]), timeout_s=60)
+        if copies:
+            pairs = [(source, f"{NEW}/{path}") for source, path in copies.items()]
+            board.exec(scripts.COPY.format(pairs=pairs), timeout_s=100)
+        for folder in sorted({parent for path in send for parent in _parents(path)} | {SLOTS}):
+            board.mkdirs(folder)
+        for path, data in send.items():
+            sender.file(path, data)
+        here = _survey(board, NEW, list(parts))
+        for path, data in {**{f"{NEW}/{path}": data for path, data in wanted.items()}, **parts}.items():
+            if here.digest(path) != _digest(data):
+                raise SensewellError(f"{path} did not arrive whole on the board (its SHA-256 differs): deploy again")
+        return len(found)
+
+    def _holds(self, look: _Look, slot: str | None, wanted: dict[str, bytes]) -> bool:
+        """Does the slot hold exactly this code and our bundle? What `sensewell run` brought along may stay."""
+        if slot is None or look.digest(f"{SLOTS}/{slot}.swb") != _digest(self.content):
+            return False
+        folder = f"{SLOTS}/{slot}/"
+        there = {path[len(folder) :]: digest for path, (digest, _) in look.files.items() if path.startswith(folder)}
+        digests = {path: _digest(data) for path, data in wanted.items()}
+        if digests.items() < there.items():
+            player = runtime.files(self.arch, _PLAYER)
+            digests |= {path.removeprefix("/lib/"): _digest(data) for path, data in player.items()}
+            return there.items() <= digests.items()
+        return there == digests
+
+    def _check_space(self, look: _Look, staged: int, bundle: int) -> None:
+        """In blocks: is there room for the staged files, and then, in the slot that is given up, for the bundle?"""
+        if look.free is None:
+            return
+        idle = [slot for slot in "ab" if slot != look.active or look.state(slot) == _PROBATION]
+        need = max(staged, staged + bundle - min(map(look.blocks, idle))) * _BLOCK + _SPARE
+        if look.free < need:
+            raise SensewellError(
+                f"the flash of {self.name} is too full: {need // 1024} KiB are needed while deploying, "
+                f"{max(look.free, 0) // 1024} KiB are free; remove files from the board and try again"
+            )
+
+    def _told(self, script: str, wanted: str) -> str:
+        """What the board said behind the word `wanted`; SensewellError with its refusal. On a clean heap."""
+        self.board.soft_reset()
+        self.watchdog.feed()
+        said = self.board.exec(script, timeout_s=WATCHDOG_MS / 1000).strip().splitlines()
+        word, _, rest = (said[-1] if said else "").partition(" ")
+        if word == wanted:
+            return rest
+        if word == "MEMORY":
+            raise SensewellError(f"the bundle does not fit into the RAM of {self.name}; the board keeps what it had")
+        reason = rest.partition(" | ")[2] or rest or "it gave no reason"
+        hint = "; say --again to try it all the same" if "slots.failed_before" in reason else ""
+        raise SensewellError(f"{self.name} refuses the bundle: {reason}; the board keeps what it had{hint}")
+
+
+def _survey(board: Board, folder: str, paths: Collection[str], journal: Any = None) -> _Look:
+    files: dict[str, tuple[bytes | None, int]] = {}
+    lines: dict[str, bytes | None] = {}
+    said: dict[str, Any] = {}
+    for line in board.exec(scripts.SURVEY.format(slots=folder, paths=list(paths)), timeout_s=100).splitlines():
+        letter, _, rest = line.partition(" ")
+        if letter == "F":
+            path, value = ast.literal_eval(rest)
+            files[path] = value
+        elif letter == "M":
+            path, value = ast.literal_eval(rest)
+            lines[path] = value
+        elif letter in ("D", "Z"):
+            said[letter] = ast.literal_eval(rest)  # of littlefs the free bytes may be a little below 0
+    if set(said) != {"D", "Z"} or not set(paths) <= set(files):
+        raise SensewellError("the board did not answer when asked for its files; reset it and try again")
+    return _Look(files, lines, said["Z"], bool(said["D"]), journal)
 
 
 def _read_setup(path: Path) -> bytes:
@@ -238,100 +440,17 @@ def _read_setup(path: Path) -> bytes:
     return content
 
 
-def _survey(board: Board, paths: list[str]) -> tuple[dict[str, bytes | None], dict[str, bytes | None], int | None]:
-    digests: dict[str, bytes | None] = {}
-    lines: dict[str, bytes | None] = {}
-    free = answered = None
-    for line in board.exec(_SURVEY.format(paths=paths), timeout_s=60).splitlines():
-        letter, _, rest = line.partition(" ")
-        if letter in ("F", "M"):
-            path, value = ast.literal_eval(rest)
-            (digests if letter == "F" else lines)[path] = value
-        elif letter == "Z":
-            answered = True
-            free = ast.literal_eval(rest)  # of littlefs it may be a little below 0
-    if not answered or len(digests) != len(set(paths)):
-        raise SensewellError("the board did not answer when asked for its files; reset it and try again")
-    return digests, lines, free
-
-
-def _check_space(name: str, free: int | None, sending: list[bytes], copied_blocks: int) -> None:
-    """Refuse before anything is written; `free` is None where the board cannot tell."""
-    need = (sum(-(-len(data) // _BLOCK) for data in sending) + copied_blocks) * _BLOCK + _SPARE
-    if free is not None and free < need:
-        raise SensewellError(
-            f"the flash of {name} is too full: {need // 1024} KiB are needed while deploying, "
-            f"{max(free, 0) // 1024} KiB are free; remove files from the board and try again"
-        )
-
-
-def _send(board: Board, files: dict[str, bytes], copies: list[tuple[str, str]], progress: Progress) -> None:
-    total = sum(map(len, files.values()))
-    done = 0
-    staged = [path for path in [*files, *(target for _, target in copies)] if path.startswith(STAGE)]
-    for folder in sorted({parent for path in staged for parent in _parents(path)}):
-        board.mkdirs(folder)
-    try:
-        for path, data in files.items():
-            what = path.removeprefix(STAGE + "/").removesuffix(".part").removeprefix("/")
-            progress(done, total, what)
-            board.put(path, data)
-            done += len(data)
-            progress(done, total, what)
-        if copies:
-            board.exec(_COPY.format(pairs=copies), timeout_s=60)
-    except SensewellError as error:
-        if _is_full(error):
-            raise SensewellError(
-                "the board's flash is full: what had been sent was removed, and the board keeps what it had; "
-                "remove files from the board and try again"
-            ) from error
-        raise
-    digests, _, _ = _survey(board, list(files))
-    for path, data in files.items():
-        if digests[path] != _digest(data):
-            raise SensewellError(f"{path} did not arrive whole on the board (its SHA-256 differs): deploy again")
-
-
-def _prove(board: Board, name: str, path: str, bundle: str, stale: list[str]) -> None:
-    board.soft_reset()  # a clean heap, and no module of the runtime that is being replaced
-    hidden = [file.removeprefix(LIB + "/").removesuffix(".mpy").replace("/", ".") for file in stale]
-    script = _PROVE.format(path=path, bundle=bundle, board=name, hidden=hidden)
-    said = board.exec(script, timeout_s=120).strip().splitlines()
-    verdict, _, rest = (said[-1] if said else "").partition(" ")
-    if verdict == "PROVEN":
-        return
-    if verdict == "MEMORY":
-        raise SensewellError(f"the bundle does not fit into the RAM of {name}; the board keeps what it had")
-    reason = rest.partition(" | ")[2] or rest or "it gave no reason"
-    raise SensewellError(f"{name} refuses the bundle: {reason}; the board keeps what it had")
-
-
-def _switch(board: Board, sent: list[str], changed: dict[str, bytes], stale: list[str]) -> None:
-    renames = [(STAGE + path[len(LIB) :], path) for path in changed]
-    renames += [(path, path.removesuffix(".part")) for path in sent if path.endswith(".part") and path != PART]
-    if PART in sent:
-        renames.append((PART, BUNDLE))
-    # MicroPython prefers x.py to x.mpy: an old source would hide what was just deployed
-    hiding = [path.removesuffix(".mpy") + ".py" for path in changed]
-    folders = sorted({parent for path in changed for parent in _parents(path)})
-    said = board.exec(_SWITCH.format(remove=stale + hiding, folders=folders, renames=renames), timeout_s=60)
-    if "SWITCHED" not in said:
-        raise SensewellError("the board did not confirm the switch: deploy again")
-
-
-def _clean_up(board: Board, leftovers: list[str]) -> None:
-    """Remove what was sent and let the board run again what it ran; a dead wire leaves that to the next deploy."""
-    try:
-        board.exec(_REMOVE.format(paths=leftovers))
-        board.reset()
-    except SensewellError:
-        pass
-
-
 def _parents(path: str) -> list[str]:
     parts = path.strip("/").split("/")[:-1]
     return ["/" + "/".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def _blocks(size: int) -> int:
+    return -(-size // _BLOCK)
+
+
+def _first_line(data: bytes) -> bytes:
+    return data.splitlines(True)[0]
 
 
 def _digest(data: bytes) -> bytes:

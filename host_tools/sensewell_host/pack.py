@@ -21,6 +21,7 @@ use_device_path()
 
 from sensewell.bundle import FORMAT, Bundle  # noqa: E402
 from sensewell.pipeline import Pipeline  # noqa: E402
+from sensewell.probation import limits  # noqa: E402
 from sensewell.refusal import Refused  # noqa: E402
 
 MAGIC, VERSION, HEADER, HEADER_BYTES, MAX_MANIFEST = FORMAT
@@ -30,8 +31,11 @@ GOLDEN_WINDOWS = 2
 
 # The keys a manifest may have, by place; the board ignores others, so a mistyped one must be found here.
 _KEYS = {
-    "": "sensewell name version what boards min_runtime rate_hz channels guard bad_samples condition window derived "
-    "features labels model rules arbiter statistics golden sections",
+    "": "sensewell name version what boards arch release devices expires min_runtime rate_hz channels guard "
+    "bad_samples condition window derived features labels model rules arbiter statistics golden probation "
+    "sections",
+    "expires": "at without_clock",
+    "probation": "windows seconds misses_pct lost_pct quality_pct unsure_pct tries",
     "channels": "name unit scale offset lo_raw hi_raw",
     "guard": "gap_ms channels disagree",
     "guard.channels": "lo_raw hi_raw sat_lo_raw sat_hi_raw stuck_n stuck_tol_raw constant_lo_raw constant_hi_raw "
@@ -45,7 +49,7 @@ _KEYS = {
     "model": "family section n_classes",
     "rules": "name on when limit clear dwell_ms clear_dwell_ms priority label interlock on_bad",
     "rules.on": "channel feature",
-    "arbiter": "min_confidence_pct smooth_n smooth_m hold_ms return_n deadline_ms fallback_label",
+    "arbiter": "min_confidence_pct smooth_n smooth_m hold_ms return_n average_n deadline_ms fallback_label",
     "golden": "section rows windows",
 }
 
@@ -67,13 +71,38 @@ def pack(manifest: dict[str, Any], sections: dict[str, bytes]) -> bytes:
     text = canonical({**manifest, "sensewell": 1, "sections": entries})
     if len(text) > MAX_MANIFEST:
         raise SensewellError(f"the manifest has {len(text)} bytes, the board reads {MAX_MANIFEST}: leave something out")
-    padding = bytes(-(HEADER_BYTES + len(text)) % 8) if body else b""
+    padding = bytes(-(HEADER_BYTES + len(text)) % 8)
     size = HEADER_BYTES + len(text) + len(padding) + len(body)
     digest_bytes = hashlib.sha256(text).digest()
     header = struct.pack(HEADER, MAGIC, VERSION, HEADER_BYTES, len(text), size, 0, digest_bytes, bytes(4))
     data = header + text + padding + bytes(body)
     _proven(data, "the manifest or the model does not pass the board's own checks")
     return data
+
+
+def digest_of(bundle: bytes) -> bytes:
+    """What is signed of a bundle: the SHA-256 of its header without the size of its signatures, and its manifest."""
+    end = HEADER_BYTES + struct.unpack_from("<I", bundle, 8)[0]
+    return hashlib.sha256(bundle[:16] + bytes(4) + bundle[20:end]).digest()
+
+
+def signatures_of(bundle: bytes) -> bytes:
+    """The block of signatures of a sound bundle, b"" of an unsigned one."""
+    at, size = _block_at(bundle)
+    return bundle[at : at + size]
+
+
+def with_signatures(bundle: bytes, block: bytes) -> bytes:
+    """A sound bundle with these signatures in place of those that it has; opened by the device code."""
+    at, size = _block_at(bundle)
+    data = bundle[:16] + struct.pack("<I", len(block)) + bundle[20:at] + block + bundle[at + size :]
+    _proven(data, "with these signatures the bundle does not pass the board's own checks")
+    return data
+
+
+def _block_at(bundle: bytes) -> tuple[int, int]:
+    end = HEADER_BYTES + struct.unpack_from("<I", bundle, 8)[0]
+    return end + -end % 8, struct.unpack_from("<I", bundle, 16)[0]
 
 
 def golden(
@@ -175,6 +204,7 @@ def _check_keys(entry: Any, place: str) -> None:
 def _proven(data: bytes, otherwise: str) -> Any:
     try:
         bundle = Bundle.open(data)
+        limits(bundle.manifest)
         bundle.prove(Pipeline(bundle))
     except Refused as refused:
         raise SensewellError(f"{otherwise}: {refused}") from refused

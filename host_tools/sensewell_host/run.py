@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sensewell_host import runtime
+from sensewell_host import believe, runtime
 from sensewell_host.board import Board, BoardScriptError
 from sensewell_host.board.base import verify
 from sensewell_host.dataset import Dataset
@@ -27,7 +27,6 @@ from sensewell_host.dataset.faults import Fault
 from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
 
-BUNDLE = "/bundle.swb"
 ROWS = "/replay.i16"  # where the recording being played lies on the board
 PLAYER = "sensewell.player"
 
@@ -77,6 +76,9 @@ class Sensor:
         return -1
 from sensewell.node import compose
 node = compose(Sensor(), {bundle!r}, {board!r})
+def deep(n):
+    return n and deep(n - 1)
+deep(9)  # what lay on the stack before is overwritten
 gc.collect()
 print(gc.mem_alloc() - before, node.pipeline.refusal or "-")
 """
@@ -283,11 +285,17 @@ def read_file(bundle: Path) -> bytes:
 def deployed(board: Board, bundle: Path) -> tuple[str, bytes]:
     """The board's name and the bytes of the bundle on it; `bundle` saves the transfer where it is that very file."""
     name = board.info().name
-    if not board.exists(BUNDLE):
-        raise SensewellError(f"there is no bundle on {name}: bring one with `sensewell deploy`")
-    if bundle.is_file() and hashlib.sha256(bundle.read_bytes()).hexdigest() == board.sha256(BUNDLE):
+    path = _active(board, name)
+    if bundle.is_file() and hashlib.sha256(bundle.read_bytes()).hexdigest() == board.sha256(path):
         return name, bundle.read_bytes()
-    return name, board.get(BUNDLE)
+    return name, board.get(path)
+
+
+def _active(board: Board, name: str) -> str:
+    path = believe.active_path(board)
+    if path is None:
+        raise SensewellError(f"there is no bundle on {name}: bring one with `sensewell deploy`")
+    return path
 
 
 def manifest_of(bundle: bytes, dataset: Dataset) -> dict[str, Any]:
@@ -320,19 +328,20 @@ def manifest_of(bundle: bytes, dataset: Dataset) -> dict[str, Any]:
     return manifest
 
 
-def prepare(board: Board) -> str:
-    """Bring the player to the board where it is not there yet; the board's name."""
+def prepare(board: Board) -> tuple[str, str]:
+    """Bring the player to the board where it is not there yet; the board's name, and where the active bundle lies."""
     info = board.info()
     arch = runtime.check_mpy(info.mpy, info.name)
-    if not board.exists(BUNDLE):
-        raise SensewellError(f"there is no bundle on {info.name}: bring one with `sensewell deploy`")
-    for path, content in runtime.files(arch, [PLAYER, runtime.REPLAY, "sensewell.sensor"]).items():
+    bundle = _active(board, info.name)
+    code = bundle.removesuffix(".swb")
+    for target, content in runtime.files(arch, [PLAYER, runtime.REPLAY, "sensewell.sensor"]).items():
+        path = code + target.removeprefix("/lib")
         if not board.exists(path) or board.sha256(path) != hashlib.sha256(content).hexdigest():
             board.mkdirs(path.rpartition("/")[0])
             board.put(path, content)
             verify(board, path, content)
     board.soft_reset()
-    return info.name
+    return info.name, bundle
 
 
 def play(
@@ -351,7 +360,7 @@ def play(
     lock, stop = threading.Lock(), threading.Event()
 
     def work(board: Board) -> None:
-        name = prepare(board)
+        name, bundle = prepare(board)
         try:
             while not stop.is_set():
                 with lock:
@@ -359,7 +368,7 @@ def play(
                         break
                     recording = todo.pop()
                 board.put(ROWS, _raw(recording))
-                for way, played in zip(ways, _play(board, name, recording, ways), strict=True):
+                for way, played in zip(ways, _play(board, name, bundle, recording, ways), strict=True):
                     found[way.name, recording.name] = played
                     step()
         finally:
@@ -380,11 +389,11 @@ def play(
 
 def measure(board: Board, recording: Rows, limit: int = 3000) -> Cost:
     """What Pipeline.feed() costs with the deployed bundle, on a virtual board that counts instructions."""
-    name = prepare(board)
+    name, bundle = prepare(board)
     if not board.eval("__import__('virt').counting()"):
         raise SensewellError(f"{name} does not count instructions: start it with --icount")
     board.put(ROWS, _raw(recording))
-    said = board.exec(_MEASURE.format(bundle=BUNDLE, board=name, rows=ROWS, limit=limit), timeout_s=120).split()
+    said = board.exec(_MEASURE.format(bundle=bundle, board=name, rows=ROWS, limit=limit), timeout_s=120).split()
     board.remove(ROWS)
     if len(said) != 8 or said[0] != "C":
         raise SensewellError(f"{name} did not answer with its costs, it said: {' '.join(said)}")
@@ -401,19 +410,27 @@ def measure(board: Board, recording: Rows, limit: int = 3000) -> Cost:
 
 
 def ram_of_node(board: Board) -> int:
-    """Bytes of heap that a node with the deployed bundle takes, its code included, beyond a board just started."""
+    """Bytes of heap that a node with the deployed bundle takes, its code included, beyond a board just started.
+
+    The least of three tries: MicroPython's collector takes any stale word on the stack for a reference, so that now and
+    then something stays that nobody holds.
+    """
     name = board.info().name
-    board.soft_reset()
-    said = board.exec(_RAM.format(bundle=BUNDLE, board=name), timeout_s=60).split()
-    if len(said) != 2 or said[1] != "-":
-        raise SensewellError(f"{name} could not compose a node from its bundle: {' '.join(said[1:])}")
-    return int(said[0])
+    bundle = _active(board, name)
+    found = []
+    for _ in range(3):
+        board.soft_reset()
+        said = board.exec(_RAM.format(bundle=bundle, board=name), timeout_s=60).split()
+        if len(said) != 2 or said[1] != "-":
+            raise SensewellError(f"{name} could not compose a node from its bundle: {' '.join(said[1:])}")
+        found.append(int(said[0]))
+    return min(found)
 
 
-def _play(board: Board, name: str, recording: Rows, ways: Sequence[Way]) -> list[Replayed]:
+def _play(board: Board, name: str, bundle: str, recording: Rows, ways: Sequence[Way]) -> list[Replayed]:
     """One recording, which lies on the board, in every way."""
     lines: list[str] = []
-    code = _PLAY.format(bundle=BUNDLE, board=name, rows=ROWS, ways=[way.of(recording.name) for way in ways])
+    code = _PLAY.format(bundle=bundle, board=name, rows=ROWS, ways=[way.of(recording.name) for way in ways])
     try:
         board.stream(code, lines.append, timeout_s=_SILENCE_S)
     except BoardScriptError as error:

@@ -86,32 +86,32 @@ def train(model: str, progress: Progress | None = None, budget: Any = None) -> A
 def convert(folder: Path) -> Any:
     """Turn forest.joblib into model.bin, proven equal on every row of features.npz; the ConvertedForest."""
     from sensewell_host.convert.forest import convert_forest
+    from sensewell_host.convert.trained import load
 
-    figures = _read_json(folder / "train.json", "train")
-    try:
-        import joblib
-
-        model = joblib.load(folder / "forest.joblib")
-        with np.load(folder / "features.npz", allow_pickle=False) as file:
-            rows = np.concatenate([file["X_train"], file["X_test"]])
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise SensewellError(f"the trained forest in {folder} cannot be read ({error}): train again") from error
-    converted = convert_forest(model, figures["vote"], rows)
+    trained = load(folder)
+    converted = convert_forest(trained.model, trained.vote, trained.rows)
+    figures = trained.figures
     allowed = figures.get("budget", {}).get("model_bytes")
     if allowed and converted.bytes > allowed:
         raise SensewellError(f"the forest takes {converted.bytes} bytes, {allowed} are allowed: allow less and see")
+    target = figures.get("targets", {}).get("model_bytes")
+    if target and converted.bytes > target:
+        raise SensewellError(f"the recipe's target was missed: model_bytes: at most {target}, got {converted.bytes}")
     (folder / "model.bin").write_bytes(converted.blob)
     said = {key: value for key, value in asdict(converted).items() if key != "blob"}
     (folder / "convert.json").write_text(json.dumps(said, indent=2, default=int) + "\n")
     return converted
 
 
-def pack(folder: Path) -> Path:
-    """Pack manifest, model and golden vectors into NAME.swb, checked by the device code; its path."""
+def pack(folder: Path, bound: dict[str, Any] | None = None) -> Path:
+    """Pack manifest, model and golden vectors into NAME.swb, checked by the device code; its path.
+
+    bound: what else the manifest says of where it may run: release, devices, expires (device/sensewell/policy.py).
+    """
     from sensewell_host.pack import golden as golden_section
     from sensewell_host.pack import pack as pack_bundle
 
-    manifest = _read_json(folder / "manifest.json", "train")
+    manifest = {**_read_json(folder / "manifest.json", "train"), **(bound or {})}
     blob = folder / "model.bin"
     if not blob.is_file():
         raise SensewellError(f"there is no {blob}: run `sensewell convert {manifest['name']}` first")

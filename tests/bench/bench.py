@@ -37,7 +37,7 @@ def node(engine: str, built: stages.Built, recording: Any) -> dict[str, int]:
         if engine == "viper":
             patch.setattr(runtime, "native_modules", lambda arch: {})
         with started_board(BOARD, icount=True) as board:
-            deploy.deploy(board, built.bundle)
+            deploy.deploy(board, built.bundle, unsigned=True)
             cost = run.measure(board, recording, SAMPLES)
             ram = run.ram_of_node(board)
         files, _ = runtime.files_for("rv32imc")
@@ -76,11 +76,10 @@ def main() -> None:
         "features": features(recipe, recording),
         "digits": emlearn_walker.measure(BOARD),
     }
-    on_unix = emlearn_walker.measure("unix")["predict"]
+    tries = [emlearn_walker.measure("unix")["predict"] for _ in range(5)]
+    on_unix = {name: min(one[name] for one in tries) for name in tries[0]}  # ns; the least is least disturbed
     report["digits_unix_ratio_to_native"] = {
-        name: round((took - on_unix["call"]) / max(on_unix["native"] - on_unix["call"], 1), 2)
-        for name, took in on_unix.items()
-        if name != "call"
+        name: round(took / on_unix["native"], 2) for name, took in on_unix.items() if name != "call"
     }
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "report.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -105,11 +104,11 @@ def show(console: Console, report: dict[str, Any]) -> None:
     ratios = report["digits_unix_ratio_to_native"]
     table = plain_table("digits, 10 trees x 100 leaves", "instructions", "of native", "unix: of native")
     call = digits["predict"]["call"]
-    native = digits["predict"]["native"] - call
+    native = digits["predict"]["native"]
     for name, count in digits["predict"].items():
         if name != "call":
             ratio = ratios.get(name)
-            table.add_row(name, f"{count:,}", f"{(count - call) / native:.2f}", f"{ratio:.2f}" if ratio else "")
+            table.add_row(name, f"{count:,}", f"{count / native:.2f}", f"{ratio:.2f}" if ratio else "")
     table.add_row("of each: the call itself", f"{call:,}", "", "")
     console.print(table)
     table = plain_table("the same forest", "instructions to load", "heap bytes", "bytes")

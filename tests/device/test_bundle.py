@@ -7,6 +7,7 @@ import tiny_bundle
 from lcg import Lcg
 from sensewell.bundle import Bundle
 from sensewell.pipeline import Pipeline
+from sensewell.policy import UNSIGNED, Policy
 from sensewell.refusal import Refused
 
 SMALL = {
@@ -18,7 +19,7 @@ SMALL = {
 def refusal(data, board=None):
     """Why `data` is refused; '' if it is not."""
     try:
-        Bundle.open(data, board)
+        Bundle.open(data, Policy(board, UNSIGNED))
         return ""
     except Refused as e:
         return e.reason
@@ -38,7 +39,7 @@ def sealed(**changes):
 
 def test_a_bundle_opens_from_a_buffer_and_from_a_file():
     data = tiny_bundle.build(**SMALL)
-    bundle = Bundle.open(data, "any")
+    bundle = Bundle.open(data, Policy("any", UNSIGNED))
     assert bundle.name == "tiny" and bundle.version == 1 and sorted(bundle.sections) == ["golden", "model"]
     with open("t_bundle.swb", "wb") as f:
         f.write(data)
@@ -63,7 +64,7 @@ def test_every_single_changed_byte_is_refused_by_name():
         by_place[reason] = by_place.get(reason, 0) + 1
     assert refusal(data) == ""
     assert by_place["bundle.magic"] == 4 and by_place["bundle.version"] == 2 and by_place["bundle.header"] == 2
-    assert by_place["bundle.signature"] == 4 and by_place["bundle.reserved"] == 4
+    assert by_place["bundle.signatures"] >= 3 and by_place["bundle.reserved"] == 4
     assert by_place["bundle.hash.manifest"] > 600 and by_place["bundle.hash.model"] > 20, by_place
     assert by_place["bundle.hash.golden"] > 30, by_place
 

@@ -6,6 +6,7 @@ from array import array
 import tiny_bundle
 from lcg import Lcg
 from sensewell.node import Node, compose
+from sensewell.policy import UNSIGNED, Policy
 from sensewell.refusal import Refused
 
 try:
@@ -130,13 +131,13 @@ def test_a_node_is_composed_from_a_file_or_refused_by_name():
     try:
         with open(path, "wb") as f:
             f.write(data)
-        node = compose(Sensor(8), path, "unix")
+        node = compose(Sensor(8), path, policy=Policy("unix", UNSIGNED))
         assert node.pipeline.refusal == "" and node.rate_hz == 50 and node.pipeline.deadline_us == 1000000
         data[-1] ^= 1
         with open(path, "wb") as f:
             f.write(data)
         try:
-            compose(Sensor(8), path)
+            compose(Sensor(8), path, policy=Policy("unix", UNSIGNED))
             raise AssertionError("taken")
         except Refused as e:
             assert e.reason == "bundle.hash.model"

@@ -119,7 +119,19 @@ def seal(text, body=b""):
     pad = bytes(-(56 + len(text)) % 8)
     size = 56 + len(text) + len(pad) + len(body)
     digest = hashlib.sha256(text).digest()
-    return struct.pack("<4sHHIII32s4x", b"SWB1", 1, 56, len(text), size, 0, digest) + text + pad + bytes(body)
+    return struct.pack("<4sHHIII32s4x", b"SWB1", 2, 56, len(text), size, 0, digest) + text + pad + bytes(body)
+
+
+def digest_of(data):
+    """What is signed of a bundle."""
+    return hashlib.sha256(data[:16] + bytes(4) + data[20 : 56 + int.from_bytes(data[8:12], "little")]).digest()
+
+
+def signed(data, block):
+    """The unsigned bundle `data` with a block of signatures."""
+    at = 56 + int.from_bytes(data[8:12], "little")
+    at += -at % 8
+    return data[:16] + len(block).to_bytes(4, "little") + data[20:at] + block + data[at:]
 
 
 def build(trees=3, depth=3, rows=2, **options):

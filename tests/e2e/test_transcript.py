@@ -13,11 +13,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_bundle
+from sensewell_host import board_slots
 from sensewell_host.board import connect, virtual
-from sensewell_host.run import BUNDLE, Record
+from sensewell_host.run import Record
 
 pytestmark = pytest.mark.skipif(not virtual.is_built("virt_c3"), reason="virt_c3 is not built: make board-virt_c3")
 
+SETUP = """
+from time import ticks_ms
+class Sensor:
+    def read(self, row):
+        row[0] = row[1] = ticks_ms() * 7 % 2000
+        return ticks_ms()
+def sensor():
+    return Sensor()
+def outputs():
+    return ()
+"""
 COMMAND = [sys.executable, "-c", "from sensewell_host.cli import main; main()"]
 
 
@@ -61,7 +73,8 @@ def prepare(folder: Path) -> None:
     schema = {"name": "moves", "rate_hz": 50, "channels": channels, "label": "what", "group": "who"}
     (folder / "moves.json").write_text(json.dumps(schema))
     (folder / "old.swb").write_bytes(tiny_bundle.build(n_channels=2))
-    (folder / "new.swb").write_bytes(tiny_bundle.build(n_channels=2, trees=12, depth=7, version=2))
+    (folder / "new.swb").write_bytes(tiny_bundle.build(n_channels=2, trees=40, depth=7, version=2))
+    (folder / "setup.py").write_text(SETUP)
 
 
 def test_from_recordings_to_decisions_with_a_wire_lost_in_between(
@@ -74,7 +87,11 @@ def test_from_recordings_to_decisions_with_a_wire_lost_in_between(
     port = address[1]
     try:
         assert "there is no bundle on virt_c3" in refused(tmp_path, "run", "--board", port, "--data", "moves")
-        assert "virt_c3 runs old.swb" in sensewell(tmp_path, "deploy", "old.swb", "--board", port)
+        assert "believes nobody yet" in refused(tmp_path, "deploy", "old.swb", "--board", port)
+        deploy = ("deploy", "old.swb", "--board", port, "--unsigned", "--setup", "setup.py")
+        assert "virt_c3 runs old.swb in slot a" in sensewell(tmp_path, *deploy)
+        sensewell(tmp_path, "slots", "pin", "--board", port)
+        assert "slot a is active, confirmed" in sensewell(tmp_path, "slots", "unpin", "--board", port)
         run = ("run", "--board", port, "--data", "moves", "--bundle", "old.swb", "--faults")
         assert "clean" in sensewell(tmp_path, *run, "--out", "first")
 
@@ -86,20 +103,23 @@ def test_from_recordings_to_decisions_with_a_wire_lost_in_between(
             assert sum(len(one.decisions) for one in board.played[way]) > 100
 
         # the wire breaks in the middle of the bundle
-        assert "broke" in refused(tmp_path, "deploy", "new.swb", "--port", relay(int(port), 9_000))
+        assert "broke" in refused(tmp_path, "deploy", "new.swb", "--port", relay(int(port), 22_000))
         with connect(address[0]) as wire:
-            assert wire.get(BUNDLE) == (tmp_path / "old.swb").read_bytes()
-            assert wire.exists(BUNDLE + ".part")  # it really was in the middle
+            found = board_slots.status(wire)
+            assert found["active"] == "a" and wire.get("/slot/a.swb") == (tmp_path / "old.swb").read_bytes()
+            there = wire.get("/slot/b.swb")
+            assert found["slots"]["b"]["state"] == "writing" and 0 < len(there) < found["slots"]["b"]["bytes"]
         sensewell(tmp_path, *run, "--out", "second")
         again = Record.load(tmp_path / "second")
         for way in board.played:
             assert all(a.same(b) for a, b in zip(board.played[way], again.played[way], strict=True))
 
         # and once more, to the end
-        assert "virt_c3 runs new.swb" in sensewell(tmp_path, "deploy", "new.swb", "--board", port)
+        assert "virt_c3 runs new.swb in slot b" in sensewell(tmp_path, "deploy", "new.swb", "--board", port)
         with connect(address[0]) as wire:
-            assert wire.get(BUNDLE) == (tmp_path / "new.swb").read_bytes()
-            assert not wire.exists(BUNDLE + ".part")
+            assert board_slots.status(wire)["active"] == "b"
+            assert wire.get("/slot/b.swb") == (tmp_path / "new.swb").read_bytes()
+            assert wire.listdir("/slot") == ["a.swb", "a/", "b.swb", "b/", "journal.0", "journal.1"]
             assert "busy" in refused(tmp_path, "deploy", "new.swb", "--board", port)
         sensewell(tmp_path, "report", "second")
         assert (tmp_path / "second" / "confusion.png").is_file()

@@ -116,9 +116,8 @@ def test_a_bad_bundle_is_refused_before_a_board_is_looked_for(sensewell: Call, b
     assert "there is no bundle" in sensewell("deploy", "none.swb", "--port", "/dev/there-is-none").sentence()
 
 
-def test_deploy_wants_one_board(sensewell: Call, bundle: Path) -> None:
+def test_deploy_wants_a_board(sensewell: Call, bundle: Path) -> None:
     assert "say which board" in sensewell("deploy", bundle).sentence()
-    assert "say which board" in sensewell("deploy", bundle, "--port", "/dev/x", "--board", "virt_c3").sentence()
 
 
 def test_a_board_that_is_not_there_is_named(sensewell: Call, bundle: Path) -> None:

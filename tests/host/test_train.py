@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from array import array
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sensewell_host import device_run, stages
+from sensewell_host import device_run, pack, stages
 from sensewell_host.convert.forest import convert_forest
 from sensewell_host.dataset import ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.recording import MISSING
 from sensewell_host.device_run import DataPath, features_of
 from sensewell_host.errors import SensewellError
-from sensewell_host.train import Recipe, boosting, build_manifest, forest, train
+from sensewell_host.train import Recipe, boosting, build_manifest, forest, published, train
 from sensewell_host.train.augment import augment
 from sensewell_host.train.candidate import Candidate
 from sensewell_host.train.forest import Examples
@@ -339,6 +340,39 @@ def test_features_that_help_nobody_are_dropped() -> None:
     assert 5 in columns and len(columns) <= 3 and rounds[0]["features"] == 8 and rounds[-1]["features"] == 2
 
 
+def test_an_answer_that_is_no_class_is_wrong_of_no_class() -> None:
+    truth, answer = np.array([0, 0, 1, 1]), np.array([0, 5, 1, -1])
+    score = forest.judge(truth, answer, np.array(list("aaaa")), 2)
+    assert score.accuracy == 0.5 and score.macro_f1 == pytest.approx(2 / 3)
+    assert score.confusion.tolist() == [[1, 0], [0, 1]]
+
+
+def test_what_is_published_is_what_the_device_pipeline_says(tiny: Path, tmp_path: Path) -> None:
+    tiny.write_text(TINY.replace(FORESTS, BOOSTED) + "min_confidence_pct = 60\nreturn_n = 1\n")
+    tiny.write_text(tiny.read_text().split("[[rule]]")[0] + "[arbiter]" + tiny.read_text().split("[arbiter]")[1])
+    result = train(tiny, tmp_path / "out", dataset=tiny_dataset(), engine="cpython")
+    converted = convert_forest(result.model, "sum", result.X_check)
+    manifest = {**build_manifest(result.recipe, result), "sections": {}}
+    entry, golden = pack.golden(manifest, converted.blob, *result.golden())
+    pipeline = device_pipeline(
+        pack.pack({**manifest, "golden": entry}, {"model": converted.blob, "golden": golden})
+    )
+    said = []
+    for recording in result.split.test:
+        pipeline.reset()
+        for at, row in enumerate(recording.samples):
+            decision = pipeline.feed(array("h", row.tobytes()), at * 50)
+            if decision and decision.cause_id != 1:
+                said.append((decision.label_id, decision.source_id))
+    table = result.test_windows
+    good = table.quality_pct >= result.recipe.window["min_quality_pct"]
+    shares = forest.scores(result.model, result.X_test, "sum")
+    labels, sources = published.published(result.recipe, table, good, shares)
+    assert list(zip(labels.tolist(), sources.tolist(), strict=True)) == said and len(said) == len(table)
+    after = result.figures["published"]["test"]
+    assert after["macro_f1"] > 0.5 and 0 < after["by_model"] <= 1 and after["fallback"] < 1
+
+
 # --- the whole training -----------------------------------------------------------------------------------------------
 
 
@@ -546,3 +580,11 @@ def test_the_watch_recipe_is_sound_and_keeps_its_people_apart() -> None:
     assert len(recipe.feature_specs(recipe.features)) == 40 and recipe.choice.choose == "fixed"
     windows = features_of([np.zeros((100, 6), np.int16)], recipe.data_path(), engine="cpython", cache=None)
     assert len(windows) == 1 and windows.X.shape == (1, 40)
+
+
+def test_the_boosted_watch_recipe_is_that_of_watch_with_other_trees() -> None:
+    watch, recipe = Recipe.load(WATCH), Recipe.load(MODELS / "watch_boosting")
+    assert recipe.vote == "sum" and {one.kind for one in recipe.candidates} == {"hist_gradient_boosting"}
+    assert recipe.features[:40] == watch.features and len(recipe.features) == 55 <= 64
+    for same in ("train", "test", "guard", "window", "rules", "augment", "labels", "derived"):
+        assert getattr(recipe, same) == getattr(watch, same), same

@@ -9,19 +9,22 @@ import sys
 
 from sensewell.refusal import Refused
 
+# Beside this package. (Not sensewell_p256: native code that is loaded anew takes new memory on some boards)
+_ONCE = ("bundle", "policy", "version", "signature", "trust", "trust_store", "kernel.p256_plain")
+
 
 def drop():
-    """Forget this package and bundle.py, on a board: what is imported again comes back from flash, whole."""
+    """Forget this package and what else is needed once, on a board: imported again it comes back from flash, whole."""
     if sys.implementation.name != "micropython":
         return
-    package = sys.modules["sensewell"]
-    for name in list(sys.modules):
-        if name.startswith("sensewell.build") or name == "sensewell.bundle":
-            sys.modules.pop(name)
-    for name in ("build", "bundle"):
-        if hasattr(package, name):
-            setattr(package, name, None)  # the slot of a deleted attribute would keep the old value alive
-            delattr(package, name)
+    names = [name for name in sys.modules if name.startswith("sensewell.build")]
+    for name in names + ["sensewell." + one for one in _ONCE]:
+        if sys.modules.pop(name, None):
+            package, _, name = name.rpartition(".")
+            package = sys.modules.get(package)
+            if hasattr(package, name):
+                setattr(package, name, None)  # the slot of a deleted attribute would keep the old value alive
+                delattr(package, name)
     gc.collect()
 
 

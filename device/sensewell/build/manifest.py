@@ -38,6 +38,7 @@ smooth_m none 1 16
 min_confidence_pct none 0 100
 hold_ms none 0 268435456
 return_n none 1 100
+average_n 1 1 64
 deadline_ms none 0 500000
 fallback_label none 0 %d"""
 )
@@ -80,6 +81,13 @@ def check(m):
     _ints(m, "rate_hz", "rate_hz none 1 1000")
     _list_of(m["boards"], str, 1, 32, "boards")
     _list_of(m["min_runtime"], int, 2, 2, "min_runtime")
+    _ints(m, "release", "release 0 0 1073741823")
+    for key in ("arch", "devices"):
+        _list_of(m.get(key, ["*"]), str, 1, 32, key)
+    expires = m.get("expires")
+    if expires is not None:
+        _check(type(expires) is dict and type(expires.get("at")) is int and expires["at"] > 0, "expires")
+        choice(expires, "without_clock refuse run", "bundle.schema.expires")
 
     n = _list_of(m["channels"], dict, 1, 16, "channels")
     for entry in m["channels"]:
@@ -187,7 +195,7 @@ def rules(specs, n_channels, n_features):
 
 def arbiter(spec, labels, min_quality_pct):
     """(state, votes) of an Arbiter; Refused("arbiter.<key>", or "arbiter.smooth" if n of m is more than all)."""
-    n, m, confidence, hold_ms, return_n, _, fallback = numbers(spec, _ARBITER % (len(labels) - 1), "arbiter")
+    n, m, confidence, hold_ms, return_n, _, _, fallback = numbers(spec, _ARBITER % (len(labels) - 1), "arbiter")
     if n > m:
         raise Refused("arbiter.smooth")
     return array("i", [min_quality_pct, confidence, n, hold_ms, return_n, fallback] + [0] * 11), bytearray(m)

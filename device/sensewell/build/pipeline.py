@@ -83,6 +83,11 @@ def build(bundle, calibration):
                     raise Refused("model.outputs")
                 scores = array("i", bytes(4 * made.n_outputs))
                 model = made
+                average_n = m["arbiter"].get("average_n", 1)
+                if average_n > 1:
+                    from sensewell.average import Average
+
+                    arbiter.mean = Average(made.n_outputs, average_n, made.score_total)
             except Refused as e:
                 refusal = e.reason
                 fault = _REFUSED
@@ -126,9 +131,7 @@ def prove(pipeline, manifest, sections):
             data = sections[golden["section"]]
             _answer(pipeline, condition(manifest), data, golden["rows"], golden["windows"])
     except Refused as e:
-        pipeline.refusal = e.reason
-        pipeline.model = None
-        pipeline._s[_FAULT] = _REFUSED
+        disarm(pipeline, e.reason)
         if e.reason == "golden.features":  # they are kept from the rules too
             pipeline._s[_FEATURES_GOOD] = 0
         raise
@@ -136,6 +139,13 @@ def prove(pipeline, manifest, sections):
         pipeline.reset()
     if pipeline.model:
         pipeline._s[_FAULT] = _OK
+
+
+def disarm(pipeline, reason):
+    """From now on its rules decide alone, for `reason`."""
+    pipeline.refusal = reason
+    pipeline.model = None
+    pipeline._s[_FAULT] = _REFUSED
 
 
 def _answer(pipeline, condition, data, rows, windows):

@@ -109,8 +109,9 @@ class Board(ABC):
         """Run code and hand over each line it prints when it arrives. `timeout_s` limits the silence between bytes."""
 
     @abstractmethod
-    def put(self, path: str, data: bytes, progress: Progress | None = None) -> None:
-        """Write a file. Its folder must exist. A broken wire leaves it cut short: write beside, check, then rename."""
+    def put(self, path: str, data: bytes, progress: Progress | None = None, append: bool = False) -> None:
+        """Write a file, or append to it. Its folder must exist. A broken wire leaves it cut short: write beside, check,
+        then rename."""
 
     @abstractmethod
     def get(self, path: str, progress: Progress | None = None) -> bytes:

@@ -273,8 +273,8 @@ class WireBoard(Board):
 
     # ---- files ----
 
-    def put(self, path: str, data: bytes, progress: Progress | None = None) -> None:
-        self.exec(f"_f = open({path!r}, 'wb')")
+    def put(self, path: str, data: bytes, progress: Progress | None = None, append: bool = False) -> None:
+        self.exec(f"_f = open({path!r}, {'ab' if append else 'wb'!r})")
         try:
             for start in range(0, len(data), _PUT_BYTES):
                 self.exec(b"_f.write(b'" + _literal(data[start : start + _PUT_BYTES]) + b"')")

@@ -142,9 +142,10 @@ class UnixBoard(Board):
             raise BoardError(f"the path {path} leads out of the flash of {self.address}")
         return target
 
-    def put(self, path: str, data: bytes, progress: Progress | None = None) -> None:
+    def put(self, path: str, data: bytes, progress: Progress | None = None, append: bool = False) -> None:
         try:
-            self._path(path).write_bytes(data)
+            with self._path(path).open("ab" if append else "wb") as file:
+                file.write(data)
         except OSError as error:
             raise BoardError(f"cannot write {path} on {self.address}: {error.strerror}") from error
         if progress:

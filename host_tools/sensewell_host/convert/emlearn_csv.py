@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from sensewell_host.convert import emlearn_forms
 from sensewell_host.convert.emlearn_forms import Nodes
+from sensewell_host.convert.trained import load
 from sensewell_host.errors import SensewellError
 
 FORM = "the CSV of emlearn_trees"
@@ -44,7 +45,7 @@ class Exported:
 
 def export(folder: Path) -> Exported:
     """Write NAME-emlearn.csv beside the forest that `sensewell train` left in `folder`."""
-    trained = emlearn_forms.load(folder)
+    trained = load(folder)
     text = convert(trained.model, trained.rows, trained.vote)
     path = folder / f"{trained.name}-emlearn.csv"
     emlearn_forms.write(path, text.encode())

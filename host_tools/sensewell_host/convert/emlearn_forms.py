@@ -5,7 +5,6 @@ Knows which models emlearn's nodes can hold; must not know what is written from 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,36 +20,6 @@ from sensewell_host.errors import SensewellError
 
 MAX_FEATURES = 127  # emlearn keeps their number, and that of classes, in an int8
 MAX_CLASSES = 127
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model that `sensewell train` left in `folder`; rows: all that conversion is proven on, (n, n_features)."""
-
-    name: str
-    folder: Path
-    model: Any
-    vote: str
-    rows: npt.NDArray[Any]
-
-
-def load(folder: Path) -> Trained:
-    """Read train.json, forest.joblib and features.npz; SensewellError where the model is not trained yet."""
-    try:
-        figures = json.loads((folder / "train.json").read_text())
-        vote = str(figures["vote"])
-    except (OSError, ValueError, KeyError, TypeError):
-        path = folder / "train.json"
-        raise SensewellError(f"there is no readable {path}: run `sensewell train {folder.name}` first") from None
-    try:
-        import joblib
-
-        model = joblib.load(folder / "forest.joblib")
-        with np.load(folder / "features.npz", allow_pickle=False) as file:
-            rows = np.concatenate([file["X_train"], file["X_test"]])
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise SensewellError(f"the trained forest in {folder} cannot be read ({error}): train again") from error
-    return Trained(folder.name, folder, model, vote, rows)
 
 
 @dataclass(frozen=True)

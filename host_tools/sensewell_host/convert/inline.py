@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from sensewell_host.board import catalog
 from sensewell_host.convert import emlearn_forms
+from sensewell_host.convert.trained import load
 from sensewell_host.device_path import DEVICE
 from sensewell_host.errors import SensewellError
 
@@ -100,7 +101,7 @@ class Inline:
 def export(folder: Path, target: str) -> Inline:
     """Write NAME-inline-ARCH.mpy beside the forest that `sensewell train` left in `folder`; target: board or ARCH."""
     arch = arch_of(target)
-    trained = emlearn_forms.load(folder)
+    trained = load(folder)
     content = module(trained.model, trained.rows, arch, trained.vote)
     path = folder / f"{trained.name}-inline-{arch}.mpy"
     emlearn_forms.write(path, content)

@@ -6,6 +6,7 @@ report.py says. Must not know how scores came about.
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def published(
     """(label index, source id) of the decision on every window of `table`; `shares`: of those `asked`, in order."""
     use_device_path()
     from sensewell.arbiter import Arbiter
+    from sensewell.average import Average
 
     labels = all_labels(recipe)
     spec = {**recipe.arbiter, "fallback_label": labels.index(recipe.fallback)}
@@ -38,12 +40,16 @@ def published(
     found = np.zeros((2, len(table)), np.int64)
     for source in dict.fromkeys(table.source.tolist()):
         arbiter = Arbiter(spec, tuple(labels), (), recipe.window["min_quality_pct"])
+        if recipe.arbiter["average_n"] > 1:
+            arbiter.mean = Average(shares.shape[1], recipe.arbiter["average_n"], _ONE)
         for at in np.flatnonzero(table.source == source):
             best, confidence = _NO_CLASS, 0
             if asked[at]:
                 mine = scores[row[at]]
                 best = int(mine.argmax())
                 confidence = min(int(mine[best]) * 100 // _ONE, 100)
+                if arbiter.mean:
+                    best, confidence = arbiter.mean.add(array("i", mine.tolist())), arbiter.mean.confidence_pct
             decision = arbiter.window(int(table.end[at]) * period_ms, int(table.quality_pct[at]), _OK, best, confidence)
             found[:, at] = decision.label_id, decision.source_id
     return found[0], found[1]

@@ -32,7 +32,8 @@ _GUARD_KEYS = (
     "spike_raw", "rate_raw", "resync_n",
 )  # fmt: skip
 _ARBITER = {
-    "min_confidence_pct": 40, "smooth_n": 2, "smooth_m": 3, "hold_ms": 3000, "return_n": 2, "deadline_ms": 1000,
+    "min_confidence_pct": 40, "smooth_n": 2, "smooth_m": 3, "hold_ms": 3000, "return_n": 2, "average_n": 1,
+    "deadline_ms": 1000,
 }  # fmt: skip
 
 

@@ -1,0 +1,10 @@
+# The long tests: `make soak` cuts the power at every pair of points, where `make test` takes some. Included by the top
+# Makefile.
+
+.PHONY: soak test-power
+
+test-power: $(READY) board-unix board-virt_c3 ## power cuts, full and failing flash: no slot is lost (a part of `soak`)
+	$(PYTEST) tests/power
+
+soak: $(READY) board-unix board-virt_c3 ## the long versions of the tests of power cuts (minutes)
+	SENSEWELL_SOAK=1 $(PYTEST) tests/power

@@ -1,0 +1,69 @@
+"""The floor of release counters on a real board: it keeps older bundles out, and root keys can set it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny_bundle
+from cryptography.hazmat.primitives.asymmetric import ec
+from sensewell_host import board_slots, floor, pack, sign, trust_root
+from sensewell_host.board import Board, connect, virtual
+from sensewell_host.deploy import deploy
+from sensewell_host.errors import SensewellError
+
+pytestmark = pytest.mark.skipif(not virtual.is_built("virt_c3"), reason="virt_c3 is not built: make board-virt_c3")
+
+ROOT, RELEASE = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+CHAIN = [
+    trust_root.following(
+        None,
+        {sign.public_bytes(ROOT.public_key()): {"root"}, sign.public_bytes(RELEASE.public_key()): {"release"}},
+    )
+    .signed([ROOT])
+    .file()
+]
+
+# As a node does that ran well
+CONFIRM = """
+from sensewell.policy import of_board
+from sensewell.slots import Slots
+from sensewell.start import prover
+slots = Slots(prover(of_board()))
+slots.boot("power")
+slots.confirm()
+print(slots.why, slots.journal.floor)
+"""
+
+
+@pytest.fixture(scope="module")
+def board() -> Iterator[Board]:
+    with virtual.session("virt_c3") as running, connect(running.address) as wire:
+        yield wire
+
+
+def made(folder: Path, release: int) -> Path:
+    content = tiny_bundle.build(n_channels=2, release=release, version=release)
+    path = folder / f"{release}.swb"
+    path.write_bytes(pack.with_signatures(content, sign.add(b"", pack.digest_of(content), [RELEASE])))
+    return path
+
+
+def test_an_older_release_stays_out_until_root_keys_set_the_floor_back(board: Board, tmp_path: Path) -> None:
+    deploy(board, made(tmp_path, 5), trust=CHAIN)
+    board.soft_reset()
+    assert board.exec(CONFIRM, timeout_s=60).split() == ["confirmed", "5"]
+    with pytest.raises(SensewellError, match=r"slots\.rollback"):
+        deploy(board, made(tmp_path, 3), trust=CHAIN)
+    found = board_slots.status(board)
+    assert (found["floor"], found["refused"], found["slots"][found["active"]]["counter"]) == (5, "slots.rollback", 5)
+    deploy(board, made(tmp_path, 6), trust=CHAIN)  # it is still updateable
+    for key, reason in ((RELEASE, r"signature\.role"), (ec.generate_private_key(ec.SECP256R1()), "unknown_key")):
+        with pytest.raises(SensewellError, match=reason):
+            floor.reset(board, 2, lambda key=key: [key])
+    floor.reset(board, 2, lambda: [ROOT])
+    assert (board_slots.status(board)["floor"], board_slots.status(board)["floor_resets"]) == (2, 1)
+    deploy(board, made(tmp_path, 3), trust=CHAIN)
+    found = board_slots.status(board)
+    assert found["slots"][found["active"]]["counter"] == 3
