@@ -196,6 +196,29 @@ for _verb, _help in {
     slots_app.command(_verb, help=_help)(_command(_verb))
 
 
+@slots_app.command("floor")
+def set_floor(
+    to: Annotated[int, typer.Argument(min=0, max=(1 << 30) - 1, help="Releases below it will be refused.")],
+    port: Ports = None,
+    board: Boards = None,
+    folder: Folder = None,
+) -> None:
+    """Set back the floor of release counters, after a jump by mistake: root keys must sign it for each board."""
+    from sensewell_host import board_slots, floor, key_commands, keys, trust_root
+
+    folder = folder or keys.default_folder()
+    root = trust_root.current(folder)
+    roles = root.ids if root else {}
+    chosen = [one for one in keys.load_all(folder) if one.private_path and "root" in roles.get(one.id, ())]
+    if not chosen:
+        raise SensewellError(f"there is no root key in {folder}: its owners must sign")
+    for address in _addresses(port, board, False):
+        with _at_its_prompt(address) as wire:
+            floor.reset(wire, to, lambda: key_commands.unlocked(chosen))
+            found = board_slots.status(wire)
+        _show(found)
+
+
 def _show(found: dict[str, Any]) -> None:
     state = "safe mode, rules only" if found["safe"] else "pinned" if found["pinned"] else found["why"]
     console.print(f"[bold]{found['board']}[/]: slot {found['active'] or '-'} is active, {state}", highlight=False)
@@ -205,7 +228,8 @@ def _show(found: dict[str, Any]) -> None:
         numbers = [str(slot[key]) for key in ("version", "counter", "tries", "bytes")]
         table.add_row(mark, slot["state"], *numbers, slot["sha256"][:16])
     console.print(table)
-    last = f"{found['refused']} (slot {found['refused_slot'] or '-'})" if found["refused"] else "none"
+    told = found["refused"] not in ("", "slots.adopted")  # that is how every board begins
+    last = f"{found['refused']} (slot {found['refused_slot'] or '-'})" if told else "none"
     believes = "development mode: unsigned" if found["unsigned"] else "signed bundles only"
     console.print(f"last refusal: {last}; starts since confirmed: {found['starts']}", highlight=False)
     console.print(f"releases below {found['floor']} are refused; {believes}", highlight=False)

@@ -28,6 +28,12 @@ def drop():
     gc.collect()
 
 
+def thrifty(on):
+    """Collect garbage often while a bundle is opened and built: what is then free in one piece decides if it fits."""
+    if hasattr(gc, "threshold"):
+        gc.threshold(4096 if on else -1)
+
+
 def number(spec, key, default, least, greatest, name):
     """The int `key` of a dict of settings. Refused where it is none: as `name`.`key`, or `name` if that has a dot."""
     value = spec.get(key, default)

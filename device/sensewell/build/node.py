@@ -5,6 +5,7 @@ Knows what must happen before the first decision, and in which order; the loop i
 
 import sys
 
+from sensewell.build import thrifty
 from sensewell.build.pipeline import disarm
 from sensewell.bundle import Bundle
 from sensewell.node import Node
@@ -34,7 +35,14 @@ def compose(
     """
     if path is None:
         path = sys.path[0] + ".swb"  # beside the code, see device/loader.py
-    policy = policy or of_board(board)
+    thrifty(True)
+    try:
+        return _composed(sensor, path, policy or of_board(board), rate_hz, outputs, wdt, calibration, safe, limits)
+    finally:
+        thrifty(False)
+
+
+def _composed(sensor, path, policy, rate_hz, outputs, wdt, calibration, safe, limits):
     bundle = Bundle.open(path, policy)
     note = policy.note
     if safe:

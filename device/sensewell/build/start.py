@@ -4,8 +4,9 @@ Knows the slots, /setup.py and how the board restarts; nothing of samples. Whose
 
 | what goes wrong                            | then                                                                |
 |--------------------------------------------|---------------------------------------------------------------------|
-| setup.py, sensor() or outputs() raise      | setup.missing, setup.exception; on probation the other application, |
-|                                            | as setup.py may be meant for it, if there is one; else the prompt   |
+| there is no setup.py                       | setup.missing; the prompt                                           |
+| setup.py, sensor() or outputs() raise      | setup.exception; on probation the other application, as setup.py    |
+|                                            | may be meant for it, if there is one; else the prompt               |
 | code does not load, or raises in composing | slots.code; the other application                                   |
 | the bundle or its model is refused         | its reason; the other application; without one by rules alone       |
 | it does badly on probation, or raises      | probation....; the other application; without one safe mode         |
@@ -17,6 +18,7 @@ An application is a slot's bundle and code. A restart leads into the code of ano
 import gc
 import sys
 
+from sensewell.build import thrifty
 from sensewell.journal import Journal
 from sensewell.node import compose
 from sensewell.policy import of_board
@@ -39,9 +41,13 @@ def prover(policy):
         from sensewell.bundle import Bundle
         from sensewell.pipeline import Pipeline
 
-        bundle = Bundle.open(path, policy)
-        bundle.prove(Pipeline(bundle))
-        return bundle.version, bundle.manifest.get("release", 0)
+        thrifty(True)
+        try:
+            bundle = Bundle.open(path, policy)
+            bundle.prove(Pipeline(bundle))
+            return bundle.version, bundle.manifest.get("release", 0)
+        finally:
+            thrifty(False)
 
     return prove
 
@@ -90,7 +96,8 @@ def ended(keeping, error):
             slots.give_up("probation.exception")
             _restart(slots)
     else:
-        if slots.on_probation and slots.refuse(reason):
+        # without a setup.py no application can run: that is no reason to leave this one
+        if reason != "setup.missing" and slots.on_probation and slots.refuse(reason):
             _restart(slots)
         slots.stopped()
 
