@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sensewell_host import c_kernels, device_run
+from sensewell_host import c_kernels, device_run, runtime
 from sensewell_host.device_run import DataPath, features_of
+from sensewell_host.errors import SensewellError
+from sensewell_host.train import Recipe
+from sensewell_host.train.run import load_dataset
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,3 +48,18 @@ def test_features_of_recordings_are_the_same_with_and_without(monkeypatch: pytes
     plain = features_of(recordings, path, engine="cpython", cache=None)
     assert np.array_equal(native.X, plain.X) and len(native.X) == 8
     assert native.X.std(axis=0).min() > 0
+
+
+def test_every_window_of_all_recordings_has_the_same_features_in_c_and_viper(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not device_run.UNIX.is_file() or "sensewell_features" not in runtime.native_modules("x64"):
+        pytest.skip("the unix board or its native modules are not built: make board-unix native")
+    recipe = Recipe.load(ROOT / "models" / "watch_boosting" / "model.toml")
+    try:
+        dataset = load_dataset(recipe)
+    except SensewellError as error:
+        pytest.skip(f"the recordings cannot be fetched: {error}")
+    rows = [recording.samples for recording in dataset.recordings]
+    native = features_of(rows, recipe.data_path(), engine="unix", cache=None)
+    monkeypatch.setattr(runtime, "native_modules", lambda arch: {})
+    viper = features_of(rows, recipe.data_path(), engine="unix", cache=None)
+    assert np.array_equal(native.X, viper.X) and len(native.X) > 4000
