@@ -39,10 +39,10 @@ demo: $(READY) board-unix board-virt_c3 native ## recordings -> forest -> bundle
 test: lint boards test-host test-device test-ulab test-power test-e2e ## everything
 
 test-host: $(READY) board-unix ## the host tools
-	$(PYTEST) tests/host tests/fuzz
+	$(PYTEST) -n 2 tests/host tests/fuzz
 
 test-device: $(READY) boards native ## the same device tests on CPython, unix, virt_c3 and virt_m4
-	$(PYTEST) tests/device tests/on_boards
+	$(PYTEST) -n 2 tests/device tests/on_boards
 
 test-e2e: $(READY) boards native ## boards, the wire and the whole way, with real firmware and the real mpremote
 	$(PYTEST) tests/e2e

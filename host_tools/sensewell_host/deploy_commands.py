@@ -228,11 +228,25 @@ def _show(found: dict[str, Any]) -> None:
         numbers = [str(slot[key]) for key in ("version", "counter", "tries", "bytes")]
         table.add_row(mark, slot["state"], *numbers, slot["sha256"][:16])
     console.print(table)
+    console.print(f"health: {_health(found)}", highlight=False)
     told = found["refused"] not in ("", "slots.adopted")  # that is how every board begins
     last = f"{found['refused']} (slot {found['refused_slot'] or '-'})" if told else "none"
     believes = "development mode: unsigned" if found["unsigned"] else "signed bundles only"
     console.print(f"last refusal: {last}; starts since confirmed: {found['starts']}", highlight=False)
     console.print(f"releases below {found['floor']} are refused; {believes}", highlight=False)
+
+
+def _health(found: dict[str, Any]) -> str:
+    """What the journal tells of how the active bundle does."""
+    if found["active"] is None:
+        return "nothing to run"
+    if found["safe"]:
+        return f"bad, only rules decide: {found['why']}"
+    if found["slots"][found["active"]]["state"] == "probation":
+        return f"not known yet, {found['slots'][found['active']]['tries']} starts left to show it"
+    if found["starts"]:
+        return f"doubtful, {found['starts']} starts in a row that did not come to be confirmed"
+    return "good at the last start"
 
 
 def _addresses(ports: Sequence[str] | None, boards: Sequence[str] | None, everything: bool) -> list[str]:
