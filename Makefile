@@ -38,7 +38,7 @@ demo: $(READY) board-unix board-virt_c3 native ## recordings -> forest -> bundle
 
 test: lint boards test-host test-device test-ulab test-power test-e2e ## everything
 
-test-host: $(READY) board-unix ## the host tools
+test-host: $(READY) boards native ## the host tools
 	$(PYTEST) -n 2 tests/host tests/fuzz
 
 test-device: $(READY) boards native ## the same device tests on CPython, unix, virt_c3 and virt_m4
