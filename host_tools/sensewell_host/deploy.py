@@ -42,7 +42,6 @@ WATCHDOG_MS = 120_000  # boards whose watchdog waits less are deployed to withou
 _FEED_S = 1.0
 _LIST = "code.crc"  # by which the loader knows that a slot's code is whole
 _PACKED = SLOTS + "/packed"  # what is sent compressed, until it is undone
-_PLAYER = ("sensewell.player", runtime.REPLAY, "sensewell.sensor")  # what `sensewell run` puts beside the code
 _CODE = (NEW, SLOTS + "/a", SLOTS + "/b")
 _PROBATION = 3  # of sensewell.slots.STATES
 _ARRIVED = (1, 2, 4)  # writing (all of it came, but nobody proved it yet), whole, confirmed
@@ -378,7 +377,7 @@ class _Deploy:
         there = {path[len(folder) :]: digest for path, (digest, _) in look.files.items() if path.startswith(folder)}
         digests = {path: _digest(data) for path, data in wanted.items()}
         if digests.items() < there.items():
-            player = runtime.files(self.arch, _PLAYER)
+            player = runtime.files(self.arch, runtime.PLAYER)
             digests |= {path.removeprefix("/lib/"): _digest(data) for path, data in player.items()}
             return there.items() <= digests.items()
         return there == digests

@@ -28,7 +28,6 @@ from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
 
 ROWS = "/replay.i16"  # where the recording being played lies on the board
-PLAYER = "sensewell.player"
 
 # The packed records of device/sensewell/player.py
 DECISION = np.dtype(
@@ -334,7 +333,7 @@ def prepare(board: Board) -> tuple[str, str]:
     arch = runtime.check_mpy(info.mpy, info.name)
     bundle = _active(board, info.name)
     code = bundle.removesuffix(".swb")
-    for target, content in runtime.files(arch, [PLAYER, runtime.REPLAY, "sensewell.sensor"]).items():
+    for target, content in runtime.files(arch, runtime.PLAYER).items():
         path = code + target.removeprefix("/lib")
         if not board.exists(path) or board.sha256(path) != hashlib.sha256(content).hexdigest():
             board.mkdirs(path.rpartition("/")[0])

@@ -33,6 +33,7 @@ _OPTIMISE = "-O3"  # no asserts and no line numbers: RAM is what a board has lea
 # What every node needs; the model family of the bundle is added. `_port` stands in for MicroPython on a PC only.
 ROOTS = ("sensewell", "sensewell.bundle", "sensewell.node", "sensewell.pipeline")
 REPLAY = "sensewell.sensor.replay"
+PLAYER = ("sensewell.player", REPLAY, "sensewell.sensor")  # what `sensewell run` puts beside the code
 SLOTS = ("sensewell.start", "sensewell.install", "sensewell.command")  # where bundles come in slots, that is by deploy
 _PC_ONLY = frozenset({"sensewell._port"})
 _STAND_INS = bytecode.MODULE  # goes to boards of architecture "", to all of them and to no other

@@ -19,7 +19,7 @@ from sensewell.refusal import Refused
 from sensewell_host.convert import emlearn_trees, encode, forest, parity, votes
 from sensewell_host.convert.plain import LEAF, PlainTree
 from sensewell_host.errors import SensewellError
-from sklearn.datasets import load_digits, load_iris, make_classification
+from sklearn.datasets import load_iris, make_classification
 from sklearn.ensemble import (
     AdaBoostClassifier,
     ExtraTreesClassifier,
@@ -31,18 +31,6 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier
 
 Array = npt.NDArray[Any]
-
-
-@pytest.fixture(scope="module")
-def digits() -> tuple[Array, Array]:
-    x, y = load_digits(return_X_y=True)
-    return x.astype(np.int16), y
-
-
-@pytest.fixture(scope="module")
-def model(digits: tuple[Array, Array]) -> RandomForestClassifier:
-    x, y = digits
-    return RandomForestClassifier(10, max_leaf_nodes=100, random_state=0).fit(x[:1300], y[:1300])
 
 
 def boundary_rows(model: Any, x: Array) -> Array:

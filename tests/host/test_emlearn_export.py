@@ -19,7 +19,6 @@ import pytest
 from sensewell_host import cli
 from sensewell_host.convert import emlearn_csv, emlearn_forms, forest
 from sensewell_host.errors import SensewellError
-from sklearn.datasets import load_digits
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.tree import DecisionTreeClassifier
 
@@ -27,18 +26,6 @@ Array = npt.NDArray[Any]
 EVERY_INT16 = np.arange(-32768, 32768).astype(np.int16)[:, None]
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc") and not shutil.which("gcc"), reason="needs a C compiler")
-
-
-@pytest.fixture(scope="module")
-def digits() -> tuple[Array, Array]:
-    x, y = load_digits(return_X_y=True)
-    return x.astype(np.int16), y
-
-
-@pytest.fixture(scope="module")
-def model(digits: tuple[Array, Array]) -> RandomForestClassifier:
-    x, y = digits
-    return RandomForestClassifier(10, max_leaf_nodes=100, random_state=0).fit(x[:1300], y[:1300])
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from sensewell_host.board import virtual
 from sensewell_host.convert import emlearn_forms, inline
 from sensewell_host.device_path import DEVICE
 from sensewell_host.errors import SensewellError
-from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
@@ -59,18 +58,6 @@ try:
 except TypeError:
     print("TypeError")
 """
-
-
-@pytest.fixture(scope="module")
-def digits() -> tuple[Array, Array]:
-    x, y = load_digits(return_X_y=True)
-    return x.astype(np.int16), y
-
-
-@pytest.fixture(scope="module")
-def model(digits: tuple[Array, Array]) -> RandomForestClassifier:
-    x, y = digits
-    return RandomForestClassifier(10, max_leaf_nodes=100, random_state=0).fit(x[:1300], y[:1300])
 
 
 @pytest.fixture
