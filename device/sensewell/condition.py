@@ -2,6 +2,7 @@
 
 It must not know verdicts: whoever calls it has already put a stand-in where a reading was refused.
 
+Axis map, per channel: x is the count of channel `from`, as the sensor names it: parts are mounted turned
 Scaling, per channel:  y = sat(((x - offset_raw) * gain_q12 + 2048) >> 12)         gain Q12: 4096 is 1.0
 Filters, per channel:  none
                        average  y = floor((sum of the last n + n // 2) / n)         n 2..16
@@ -21,22 +22,24 @@ except ImportError:  # CPython: the same source, word by word
 
 # The block of state, array('i'), all values >= 0; counts in offset binary (see channel.py). A record for each channel:
 _SIZE = const(0)  # of this record
-_CAL = const(1)  # 1: calibrate
-_CAL_OFFSET = const(2)  # offset binary
-_CAL_GAIN = const(3)  # + 16384
-_NORM = const(4)  # 1: normalise
-_NORM_OFFSET = const(5)
-_NORM_GAIN = const(6)
-_KIND = const(7)  # 0 none, 1 average, 2 median, 3 iir
-_N = const(8)  # readings in the ring; the shift of an iir
-_STATE = const(9)  # 0: no reading yet; average: sum + 1; iir: s + 1; median: 1
-_POS = const(10)  # the oldest reading's place in the ring
-_RING = const(11)
+_FROM = const(1)  # whose count it takes
+_CAL = const(2)  # 1: calibrate
+_CAL_OFFSET = const(3)  # offset binary
+_CAL_GAIN = const(4)  # + 16384
+_NORM = const(5)  # 1: normalise
+_NORM_OFFSET = const(6)
+_NORM_GAIN = const(7)
+_KIND = const(8)  # 0 none, 1 average, 2 median, 3 iir
+_N = const(9)  # readings in the ring; the shift of an iir
+_STATE = const(10)  # 0: no reading yet; average: sum + 1; iir: s + 1; median: 1
+_POS = const(11)  # the oldest reading's place in the ring
+_RING = const(12)
 
 
 class Condition:
     """`n` channels. `calibration`, `filters`, `normalise`: None, or one dict (or None) a channel as in the table above:
-    {"offset_raw": counts, "gain_q12": |g| < 16384} and {"kind": name, "n": readings, "shift": bits}.
+    {"offset_raw": counts, "gain_q12": |g| < 16384} and {"kind": name, "n": readings, "shift": bits}; a calibration may
+    have "from", too, the index of a channel.
 
     Raises Refused("condition.<what>") for a setting that makes no sense. `identity`: True if apply() only copies.
     """
@@ -56,7 +59,10 @@ class Condition:
 
     @micropython.viper
     def apply(self, row_in, row_out):
-        """One sample, array('h') counts, from `row_in` to `row_out` (may be the same; lengths are not checked)."""
+        """One sample, array('h') counts, from `row_in` to `row_out`; lengths are not checked.
+
+        They may be the same where there is no axis map.
+        """
         s = ptr32(self._s)
         x = ptr16(row_in)
         out = ptr16(row_out)
@@ -65,7 +71,7 @@ class Condition:
         at = uint(s)
         while c < n:
             q = ptr32(at)
-            u = x[c] ^ 0x8000
+            u = x[q[_FROM]] ^ 0x8000
             if u:
                 if q[_CAL]:
                     u = (((u - q[_CAL_OFFSET]) * (q[_CAL_GAIN] - 16384) + 2048) >> 12) + 32768

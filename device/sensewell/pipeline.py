@@ -50,9 +50,9 @@ _FEATURES_GOOD = const(18)  # 0: they are proven wrong
 class Pipeline:
     """Everything between a row of counts and a decision, as `bundle` (opened, not released) describes it.
 
-    calibration: None or one dict a channel, see condition.py. Raises Refused where a station cannot be built. A model
-    that is not sound does not stop it: `refusal` says why, and the rules decide. `bundle.prove(pipeline)` must have
-    succeeded before the model decides. clock: a function with ticks in us, for `window_us` and the deadline.
+    calibration: None, one dict a channel (condition.py), or one by channel name (build/calibration.py). Raises Refused
+    where a station cannot be built. A model that is not sound does not stop it: `refusal` says why, and the rules
+    decide. `bundle.prove(pipeline)` must have succeeded before the model decides. clock: a function with ticks in us, for `window_us` and the deadline.
 
     Bad samples, by `bad_samples.policy`: hold = the last good value of every channel stands in and the row is marked
     bad; skip = no row, and one later row is marked bad for it; break = the window starts anew. Up to fill_n lost

@@ -2,7 +2,8 @@
 
 This alone stays in RAM beside the node. What this board is, the user's own /setup.py says (all optional but `sensor`):
 
-    BOARD = "esp32c3"; CALIBRATION = None; WATCHDOG_MS = 0
+    BOARD = "esp32c3"; WATCHDOG_MS = 0
+    CALIBRATION = [...]             instead of /calibration.json, see Condition; [] for none
     CHANNELS = [("ax", "g"), ...]   names and units of what sensor() reads, if bundles shall be held to them
     def sensor(): return an object with read(row) -> t_ms
     def outputs(): return callables that take a Decision          (default: print)

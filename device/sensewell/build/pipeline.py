@@ -117,6 +117,10 @@ def condition(manifest, calibration=None):
         return None
     from sensewell.condition import Condition
 
+    if calibration:
+        from sensewell.build.calibration import by_channel
+
+        calibration = by_channel(calibration, [entry["name"] for entry in manifest["channels"]])
     made = Condition(n, calibration, filters, normalise)
     return None if made.identity else made
 

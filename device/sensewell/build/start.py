@@ -9,6 +9,7 @@ Knows the slots, /setup.py and how the board restarts; nothing of samples. Whose
 |                                            | may be meant for it, if there is one; else the prompt               |
 | code does not load, or raises in composing | slots.code; the other application                                   |
 | the bundle or its model is refused         | its reason; the other application; without one by rules alone       |
+| /calibration.json is no calibration        | calibration....; rules alone: what a model sees would be wrong      |
 | it does badly on probation, or raises      | probation....; the other application; without one safe mode         |
 | the board starts over and over             | counted before any of these is run; the same                        |
 
@@ -23,6 +24,7 @@ from sensewell.journal import Journal
 from sensewell.node import compose
 from sensewell.policy import of_board
 from sensewell.probation import Probation, limits
+from sensewell.refusal import Refused
 from sensewell.slots import Slots
 
 SLOTS = "/slot"
@@ -68,6 +70,7 @@ def prepare(keeping):
     node = _compose(slots, path) if path else None
     if node is None:
         print("sensewell: %s: nothing to run (sensewell deploy brings a bundle)" % slots.why)
+    if node is None or not node.limits:
         slots.stopped()
         keeping.clear()
     else:
@@ -111,11 +114,12 @@ def _compose(slots, path):
     outputs = _of_setup(setup, "outputs") if hasattr(setup, "outputs") else (print,)
     if wdt:
         wdt.feed()
-    calibration = getattr(setup, "CALIBRATION", None)
+    calibration, uncalibrated = _calibration(setup)
     while path:
-        safe = slots.why if slots.safe else ""
+        safe = slots.why if slots.safe else uncalibrated
         try:
-            node = compose(sensor, path, None, None, outputs, wdt, calibration, policy, safe, limits)
+            judged = None if uncalibrated else limits  # nobody learns how a bundle does without its model
+            node = compose(sensor, path, None, None, outputs, wdt, calibration, policy, safe, judged)
             reason = "" if safe else node.pipeline.refusal
         except Exception as error:
             node = None
@@ -170,6 +174,19 @@ def _of_setup(setup, name):
         return getattr(setup, name)()
     except Exception as error:
         _raised(error)
+
+
+def _calibration(setup):
+    # (what compose() takes, why there is none that can be trusted)
+    calibration = getattr(setup, "CALIBRATION", None)
+    if calibration is None:
+        from sensewell.build.calibration import load
+
+        try:
+            calibration = load()
+        except Refused as error:
+            return None, _say(error)
+    return calibration, ""
 
 
 def _watchdog(setup):

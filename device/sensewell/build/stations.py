@@ -106,11 +106,13 @@ def condition(n, calibration, filters, normalise):
             length = numbers(spec, ("n none 2 16", "n none 3 5", "shift none 1 8")[kind - 1], "condition.filters")[0]
         if kind == 2 and length == 4:
             raise Refused("condition.filters", "a median of 3 or 5 readings is expected")
-        before = _scaling((calibration and calibration[c]) or {}, "condition.calibration")
+        spec = (calibration and calibration[c]) or {}
+        source = number(spec, "from", c, 0, n - 1, "condition.calibration")
+        before = _scaling(spec, "condition.calibration")
         after = _scaling((normalise and normalise[c]) or {}, "condition.normalise")
-        if kind or before[0] or after[0]:
+        if kind or before[0] or after[0] or source != c:
             identity = False
-        record = before + after + [kind, length, 0, 0]
+        record = [source] + before + after + [kind, length, 0, 0]
         if kind == 1 or kind == 2:
             record += [0] * length
         block += [len(record) + 1] + record
