@@ -52,7 +52,8 @@ class Pipeline:
 
     calibration: None, one dict a channel (condition.py), or one by channel name (build/calibration.py). Raises Refused
     where a station cannot be built. A model that is not sound does not stop it: `refusal` says why, and the rules
-    decide. `bundle.prove(pipeline)` must have succeeded before the model decides. clock: a function with ticks in us, for `window_us` and the deadline.
+    decide. `bundle.prove(pipeline)` must have succeeded before the model decides. clock: a function with ticks in us,
+    for `window_us` and the deadline.
 
     Bad samples, by `bad_samples.policy`: hold = the last good value of every channel stands in and the row is marked
     bad; skip = no row, and one later row is marked bad for it; break = the window starts anew. Up to fill_n lost

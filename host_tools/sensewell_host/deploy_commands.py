@@ -159,13 +159,13 @@ def status(port: Ports = None, board: Boards = None) -> None:
     from sensewell_host import board_slots
 
     for address in _addresses(port, board, False):
-        with _at_its_prompt(address) as wire:
+        with at_its_prompt(address) as wire:
             found = board_slots.status(wire)
         _show(found)
 
 
 @contextlib.contextmanager
-def _at_its_prompt(address: str) -> Iterator[Board]:
+def at_its_prompt(address: str) -> Iterator[Board]:
     """A board that goes back to work afterwards, whatever happens."""
     with connect(address) as wire:
         try:
@@ -180,7 +180,7 @@ def _command(verb: str) -> Any:
         from sensewell_host import board_slots
 
         for address in _addresses(port, board, False):
-            with _at_its_prompt(address) as wire:
+            with at_its_prompt(address) as wire:
                 found = board_slots.command(wire, verb)
             _show(found)
 
@@ -213,7 +213,7 @@ def set_floor(
     if not chosen:
         raise SensewellError(f"there is no root key in {folder}: its owners must sign")
     for address in _addresses(port, board, False):
-        with _at_its_prompt(address) as wire:
+        with at_its_prompt(address) as wire:
             floor.reset(wire, to, lambda: key_commands.unlocked(chosen))
             found = board_slots.status(wire)
         _show(found)
@@ -260,6 +260,14 @@ def _addresses(ports: Sequence[str] | None, boards: Sequence[str] | None, everyt
     if not found:
         raise SensewellError("say which board: --port /dev/ttyUSB0, --board virt_c3, or --all")
     return found
+
+
+def one_address(port: str | None, board: str | None) -> str:
+    """The address of the one board that a user names by --port or --board."""
+    found = _addresses([port] if port else (), [board] if board else (), False)
+    if len(found) > 1:
+        raise SensewellError("say one board: --port or --board")
+    return found[0]
 
 
 def _read(path: Path) -> bytes:

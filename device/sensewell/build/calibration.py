@@ -1,6 +1,7 @@
 """The calibration of this board: the file /calibration.json, which `sensewell calibrate` writes, apart from bundles.
 
-    {"sensewell_calibration": 1, "made": {...}, "channels": {"ax": {"from": "ay", "offset_raw": -12, "gain_q12": -4101}}}
+    {"sensewell_calibration": 1, "made": [...],
+     "channels": {"ax": {"from": "ay", "offset_raw": -12, "gain_q12": -4101}}}
 
 A channel that is not named there is taken as it is read; `from` is the channel that stands for it where a part is
 mounted turned. `made` says how, when and by whom; nobody reads it here. Knows no stations; condition.py applies it.
