@@ -22,6 +22,7 @@ from sensewell_host.board.commands import address_of
 from sensewell_host.board.commands import app as board_app
 from sensewell_host.calibrate_commands import app as calibrate_app
 from sensewell_host.errors import SensewellError
+from sensewell_host.guard_commands import app as guard_app
 from sensewell_host.key_commands import app as key_app
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Recordings: fetch the default ones, import your own, look at them.", no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel="Recordings and models")
 app.add_typer(board_app, name="board", rich_help_panel="Boards")
+app.add_typer(guard_app, name="guard", rich_help_panel="Recordings and models")
 app.add_typer(calibrate_app, name="calibrate", rich_help_panel="Boards")
 app.add_typer(key_app, name="key", rich_help_panel="Boards")
 app.add_typer(deploy_commands.slots_app, name="slots", rich_help_panel="Boards")
