@@ -75,8 +75,8 @@ class Player:
         self._bundle = Bundle.open(bundle, Policy(board, UNSIGNED))  # it only plays: nobody acts on it
         manifest = self._bundle.manifest
         self._n = len(manifest["channels"])
-        self._period_ms = 1000 // manifest["rate_hz"]
         self.pipeline = Pipeline(self._bundle)
+        self._period_ms = self.pipeline.period_ms
         self._bundle.prove(self.pipeline)
         self._bundle.release()
         self._say = say

@@ -30,7 +30,7 @@ _T_MASK = const((1 << 30) - 1)
 # Manifest key `probation`, all optional: key, default, least, greatest (see build.numbers)
 LIMITS = const(
     """windows 20 1 100000
-seconds 60 1 86400
+seconds 60 1 500000
 misses_pct 10 0 100
 lost_pct 5 0 100
 quality_pct 50 0 100
@@ -50,7 +50,13 @@ def limits(manifest):
     """The limits that a Probation takes, of a bundle's manifest. Refused("bundle.schema.probation")."""
     from sensewell.build import numbers
 
-    found = numbers(manifest.get("probation", {}), LIMITS, "bundle.schema.probation")
+    spec = manifest.get("probation", {})
+    found = numbers(spec, LIMITS, "bundle.schema.probation")
+    period_ms = manifest.get("period_ms")
+    if period_ms and "seconds" not in spec:  # long enough for four windows
+        window = manifest["window"]
+        seconds = (window["length"] + 4 * window["hop"]) * period_ms // 1000
+        found[_SECONDS] = min(max(seconds, found[_SECONDS]), 500000)
     return array("i", found + [manifest["arbiter"]["min_confidence_pct"]])
 
 

@@ -21,6 +21,7 @@ from sensewell_host import deploy_commands
 from sensewell_host.board.commands import address_of
 from sensewell_host.board.commands import app as board_app
 from sensewell_host.calibrate_commands import app as calibrate_app
+from sensewell_host.dataset.rate import rate_of, rate_text
 from sensewell_host.errors import SensewellError
 from sensewell_host.guard_commands import app as guard_app
 from sensewell_host.key_commands import app as key_app
@@ -121,7 +122,7 @@ def data_list(folder: Annotated[Path, typer.Argument(help="Where datasets are ke
             str(len(dataset.recordings)),
             str(len(dataset.groups)),
             names,
-            f"{dataset.rate_hz} Hz",
+            rate_text(dataset.rate_hz),
             f"{hours:.2f}",
             str(index.parent),
         )
@@ -262,12 +263,13 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle (.swb).")]) ->
     table = Table(show_header=False)
     classes = manifest["model"].get("n_classes", 0)
     window = manifest["window"]
-    seconds = window["length"] / manifest["rate_hz"]
+    rate_hz = rate_of(manifest, found["name"])
+    seconds = window["length"] / rate_hz
     for name, value in {
         "bundle": f"{found['name']}, version {found['version']}",
         "what": manifest.get("what", ""),
         "for boards": ", ".join(manifest["boards"]),
-        "channels": f"{' '.join(c['name'] for c in manifest['channels'])} at {manifest['rate_hz']} Hz",
+        "channels": f"{' '.join(c['name'] for c in manifest['channels'])} at {rate_text(rate_hz)}",
         "window": f"{window['length']} samples ({seconds:g} s), every {window['hop']}, "
         f"at least {window['min_quality_pct']} % good",
         "features": str(len(manifest["features"])),
@@ -413,8 +415,8 @@ def _bar(what: str) -> Iterator[None]:
 def _counts(dataset: Any) -> str:
     rows = sum(len(recording.samples) for recording in dataset.recordings)
     return (
-        f"{dataset.name}: {len(dataset.recordings)} recordings of {len(dataset.groups)} groups, {rows:,} samples at "
-        f"{dataset.rate_hz} Hz"
+        f"{dataset.name}: {len(dataset.recordings)} recordings of {len(dataset.groups)} groups, {rows:,} samples, "
+        f"{rate_text(dataset.rate_hz)}"
     )
 
 

@@ -23,6 +23,7 @@ from sensewell_host import board as boards
 from sensewell_host import deploy, pack, report, run, sign, stages, trust_root
 from sensewell_host.board import virtual
 from sensewell_host.dataset import Dataset, faults
+from sensewell_host.dataset.rate import rate_text
 from sensewell_host.errors import SensewellError
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "demo"
@@ -185,7 +186,8 @@ def _build(model: str, console: Console) -> tuple[stages.Built, Dataset]:
     rows = sum(len(recording.samples) for recording in dataset.recordings)
     console.print(
         f"[bold]1 Recordings.[/] {len(dataset.recordings)} recordings of {len(dataset.groups)} people, {rows:,} "
-        f"samples of {len(dataset.channels)} channels, {dataset.rate_hz} Hz, {rows / dataset.rate_hz / 60:.0f} minutes."
+        f"samples of {len(dataset.channels)} channels, {rate_text(dataset.rate_hz)}, "
+        f"{rows / dataset.rate_hz / 60:.0f} minutes."
     )
     before = time.monotonic()
     with bar(console) as progress:

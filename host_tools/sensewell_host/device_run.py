@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensewell_host import runtime
+from sensewell_host.dataset.rate import rate_said
 from sensewell_host.errors import SensewellError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ _CHUNK_ROWS = 20_000  # how finely the work is dealt out
 class DataPath:
     """Everything of a bundle that decides what features come out, in the words of its manifest."""
 
-    rate_hz: int
+    rate_hz: float
     n_channels: int
     length: int
     hop: int
@@ -59,7 +60,7 @@ class DataPath:
         """A manifest without a model for the device's pipeline. Features are computed for every window, however bad
         (its quality comes along), because a rule asks for them."""
         return {
-            "rate_hz": self.rate_hz,
+            **rate_said(self.rate_hz),
             "channels": [{"name": str(i), "unit": "", "scale": 1, "offset": 0} for i in range(self.n_channels)],
             "guard": dict(self.guard),
             "bad_samples": dict(self.bad_samples),

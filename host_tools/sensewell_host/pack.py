@@ -31,8 +31,8 @@ GOLDEN_WINDOWS = 2
 
 # The keys a manifest may have, by place; the board ignores others, so a mistyped one must be found here.
 _KEYS = {
-    "": "sensewell name version what boards arch release devices expires min_runtime rate_hz channels guard "
-    "bad_samples condition window derived features labels model rules arbiter statistics golden probation "
+    "": "sensewell name version what boards arch release devices expires min_runtime rate_hz period_ms channels "
+    "guard bad_samples condition window derived features labels model rules arbiter statistics golden probation "
     "sections",
     "expires": "at without_clock",
     "probation": "windows seconds misses_pct lost_pct quality_pct unsure_pct tries",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensewell_host.dataset import Dataset, faults
+from sensewell_host.dataset import Dataset, faults, rate
 from sensewell_host.dataset.faults import Fault
 from sensewell_host.dataset.recording import MISSING, natural, safe_name
 from sensewell_host.device_path import use_device_path
@@ -211,7 +211,7 @@ def timeline(record: Record, dataset: Dataset, way: Way, number: int, what: str 
     recording = dataset.recording(record.recordings[number])
     run = record.played[way.name][number]
     manifest = record.manifest
-    period_ms = 1000 // manifest["rate_hz"]
+    period_ms = rate.period_ms(rate.rate_of(manifest, manifest["name"]))
     period_s = period_ms / 1000
     planted = list((way.faults or {}).get(recording.name, ()))
     n_rows, n_channels = recording.samples.shape
@@ -253,7 +253,7 @@ def timeline(record: Record, dataset: Dataset, way: Way, number: int, what: str 
         title=f"{recording.name} as {record.board} saw it" + (f", {what}" if what else ""),
         note="top: the signal the board read; below it what the guard refused and why, the share of good samples, "
         "and each decision with its source",
-        time_s=np.arange(n_rows) * period_s,
+        time_s=np.arange(n_rows, dtype=np.float64) * period_s,
         signals=signals,
         unit=unit.replace("m/s2", "m/s²"),
         injected=[(f.kind, f.start * period_s, (f.start + f.length) * period_s) for f in planted],

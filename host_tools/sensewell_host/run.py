@@ -24,6 +24,7 @@ from sensewell_host.board import Board, BoardScriptError
 from sensewell_host.board.base import verify
 from sensewell_host.dataset import Dataset
 from sensewell_host.dataset.faults import Fault
+from sensewell_host.dataset.rate import rate_of, rate_text
 from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
 
@@ -314,9 +315,11 @@ def manifest_of(bundle: bytes, dataset: Dataset) -> dict[str, Any]:
             f"the bundle {manifest['name']} is for the channels {' '.join(expected)}; the recordings of "
             f"{dataset.name} have {' '.join(got)}"
         )
-    if manifest["rate_hz"] != dataset.rate_hz:
+    rate_hz = rate_of(manifest, manifest["name"])
+    if rate_hz != dataset.rate_hz:
         raise SensewellError(
-            f"the bundle {manifest['name']} is for {manifest['rate_hz']} Hz, the recordings have {dataset.rate_hz} Hz"
+            f"the bundle {manifest['name']} is for {rate_text(rate_hz)}, the recordings have "
+            f"{rate_text(dataset.rate_hz)}"
         )
     for channel, info in zip(manifest["channels"], dataset.channels, strict=True):
         if channel["unit"] != info.unit or abs(channel["scale"] / info.scale - 1) > 1e-6:

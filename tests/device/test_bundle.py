@@ -134,6 +134,17 @@ def test_a_manifest_that_does_not_fit_together_names_the_part():
             assert reason == "bundle.schema." + part, (part, value, reason)
 
 
+def test_a_manifest_says_its_rate_or_its_period_and_how_long_a_window_may_last():
+    assert sealed(rate_hz=None, period_ms=1) == sealed(rate_hz=None, period_ms=3600000) == ""
+    for value in (0, 3600001, 60000.0, True, "60000"):
+        assert sealed(rate_hz=None, period_ms=value) == "bundle.schema.period_ms", value
+    assert sealed(period_ms=20) == sealed(rate_hz=None) == "bundle.schema.rate_hz"  # both, neither
+    day = {"length": 125, "hop": 24, "min_quality_pct": 80}
+    assert sealed(rate_hz=None, period_ms=3600000, window=day) == ""  # 149 hours are less than 2**29 ms
+    day["length"] = 126
+    assert sealed(rate_hz=None, period_ms=3600000, window=day) == "bundle.schema.window"
+
+
 def test_a_model_needs_its_section_and_its_proof():
     for lacking in ("model", "golden"):
         m = tiny_bundle.manifest()

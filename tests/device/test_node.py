@@ -133,6 +133,14 @@ def test_a_node_is_composed_from_a_file_or_refused_by_name():
             f.write(data)
         node = compose(Sensor(8), path, policy=Policy("unix", UNSIGNED))
         assert node.pipeline.refusal == "" and node.rate_hz == 50 and node.pipeline.deadline_us == 1000000
+        m = tiny_bundle.manifest(period_ms=60000, model={"family": "none"}, guard={})
+        del m["rate_hz"]
+        with open(path, "wb") as f:
+            f.write(tiny_bundle.write(m, {}))
+        node = compose(Sensor(8), path, policy=Policy("unix", UNSIGNED))
+        assert node.period_ms == 60000 and node.pipeline.deadline_us == 1000000
+        node = compose(Sensor(8), path, rate_hz=20, policy=Policy("unix", UNSIGNED))
+        assert node.rate_hz == 20 and not hasattr(node, "period_ms")
         data[-1] ^= 1
         with open(path, "wb") as f:
             f.write(data)

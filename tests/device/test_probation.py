@@ -191,6 +191,18 @@ def test_limits_have_defaults_and_each_is_checked():
             assert reason_of(lambda: _limits(**{key: value})) == "bundle.schema.probation"
 
 
+def test_a_slow_bundle_is_given_time_for_four_windows():
+    slow = {"arbiter": {"min_confidence_pct": 60}, "window": {"length": 24, "hop": 6}, "period_ms": 60000}
+    assert limits(slow)[1] == (24 + 4 * 6) * 60
+    slow["period_ms"] = 1000
+    assert limits(slow)[1] == 60
+    slow["period_ms"] = 3600000
+    slow["window"]["length"] = 142
+    assert limits(slow)[1] == 500000
+    slow["probation"] = {"seconds": 90}
+    assert limits(slow)[1] == 90
+
+
 def test_nothing_is_allocated_until_it_decides():
     try:
         import micropython

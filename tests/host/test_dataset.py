@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sensewell_host.dataset import ChannelInfo, Dataset, Recording, seglearn
+from sensewell_host.dataset import ChannelInfo, Dataset, Recording, rate, seglearn
 from sensewell_host.dataset.csv_import import import_csv
 from sensewell_host.dataset.recording import MISSING, natural, to_counts, unique_name
 from sensewell_host.dataset.schema import Schema
@@ -122,6 +122,9 @@ def test_a_file_that_is_no_text_or_no_gzip_is_refused(tmp_path: Path) -> None:
     [
         ({"rate_hz": 0}, "rate_hz"),
         ({"rate_hz": 12.5}, "rate_hz"),
+        ({"period_ms": 100}, "one of rate_hz and period_ms.*got both"),
+        ({"rate_hz": None}, "one of rate_hz and period_ms.*got neither"),
+        ({"rate_hz": None, "period_ms": 3_600_001}, "period_ms as a whole number 1..3600000"),
         ({"channels": []}, "1 to 16 channels"),
         ({"channels": [{"name": "a", "scale": 0}]}, "scale above 0"),
         ({"channels": [{"name": "a"}]}, "'scale' as a number"),
@@ -133,6 +136,29 @@ def test_a_file_that_is_no_text_or_no_gzip_is_refused(tmp_path: Path) -> None:
 def test_a_schema_that_makes_no_sense_is_refused(change: dict[str, Any], says: str) -> None:
     with pytest.raises(SensewellError, match=says):
         Schema.parse({**SCHEMA, **change})
+
+
+def test_a_rate_is_said_again_as_it_was_said() -> None:
+    for said in ({"rate_hz": 1}, {"rate_hz": 300}, {"period_ms": 1000}, {"period_ms": 7}, {"period_ms": 3_600_000}):
+        assert rate.rate_said(rate.rate_of(said, "here")) == said
+    assert all(rate.period_ms(1000 / period) == period for period in range(1, 3_600_001, 977))
+    assert [rate.period_ms(hz) for hz in (50, 300, 1)] == [20, 3, 1000]
+    texts = {7: "every 7 ms", 1000: "every 1 s", 900_000: "every 15 min", 3_600_000: "every 1 h"}
+    assert {period: rate.rate_text(1000 / period) for period in texts} == texts and rate.rate_text(1) == "1 Hz"
+
+
+def test_a_dataset_of_a_sample_a_minute_keeps_its_period_and_its_holes(tmp_path: Path) -> None:
+    minutes = [0, 1, 2, 6, 7, 13, 20, 21]  # 2..6 is put back, 7..13 is a hole
+    (tmp_path / "room.csv").write_text("t,a\n" + "".join(f"{60 * minute},{minute}\n" for minute in minutes))
+    schema = {"period_ms": 60_000, "channels": [{"name": "a", "scale": 1}], "time": {"column": "t", "unit": "s"}}
+    dataset, report = import_csv(tmp_path / "room.csv", Schema.parse(schema))
+    assert [len(one.samples) for one in dataset.recordings] == [8, 1, 2] and report.rows_put_back == 3
+    dataset.save(tmp_path / "room")
+    loaded = Dataset.load(tmp_path / "room")
+    assert loaded.rate_hz == loaded.recordings[0].rate_hz == 1000 / 60_000
+    assert json.loads((tmp_path / "room" / "dataset.json").read_text())["period_ms"] == 60_000
+    with pytest.raises(SensewellError, match=r"60 s apart, period_ms 1000 means 1 s: correct period_ms"):
+        import_csv(tmp_path / "room.csv", Schema.parse({**schema, "period_ms": 1000}))
 
 
 def small(tmp_path: Path | None = None) -> Dataset:

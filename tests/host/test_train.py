@@ -511,6 +511,8 @@ def test_a_recipe_with_a_mistake_is_refused_with_its_place(tiny: Path, old: str,
     [
         ('channels = ["a", "b"]', 'channels = ["b", "a"]', "expects channels b, a; the recordings have a, b"),
         ("rate_hz = 20", "rate_hz = 25", "expects 25 Hz"),
+        ("rate_hz = 20", "period_ms = 60000", "expects every 1 min; the recordings have 20 Hz"),
+        ("rate_hz = 20", "period_ms = 50\nrate_hz = 20", "one of rate_hz and period_ms.*both"),
         ('labels = ["slow", "fast"]', 'labels = ["slow", "still"]', "the recordings have also fast"),
         ('test = ["p4"]', 'test = ["p3"]', "p3 is in train and in test"),
         ('labels = ["slow", "fast"]', 'labels = ["slow", "fast", "none"]', "no window of none"),
@@ -523,6 +525,18 @@ def test_a_recipe_for_other_recordings_is_refused(tiny: Path, tmp_path: Path, ol
     with pytest.raises(SensewellError, match=says):
         train(tiny, tmp_path / "out", engine="cpython")
     assert not (tmp_path / "out" / "train.json").exists()
+
+
+def test_a_recipe_may_say_its_period_and_the_device_is_told_the_same(tiny: Path) -> None:
+    tiny.write_text(TINY.replace("rate_hz = 20", "period_ms = 60000"))
+    recipe = Recipe.load(tiny)
+    said = recipe.data_path().manifest()
+    assert said["period_ms"] == 60000 and "rate_hz" not in said
+    rows = [wave(1, 70, 0.4)]
+    slow = features_of(rows, recipe.data_path(), engine="cpython", cache=None, workers=1)
+    tiny.write_text(TINY)
+    fast = features_of(rows, Recipe.load(tiny).data_path(), engine="cpython", cache=None, workers=1)
+    assert len(slow) > 0 and np.array_equal(slow.X, fast.X) and np.array_equal(slow.end, fast.end)
 
 
 def extending(tiny: Path, text: str) -> Path:

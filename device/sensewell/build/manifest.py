@@ -78,7 +78,11 @@ def check(m):
     _typed(m, False, ((dict, "guard bad_samples condition golden"), (list, "derived rules")))
     _list_of([m["name"]], str, 1, 1, "name")
     _ints(m, "version", "version none 1 1073741823")
-    _ints(m, "rate_hz", "rate_hz none 1 1000")
+    if "period_ms" in m:  # instead of rate_hz
+        _check("rate_hz" not in m, "rate_hz", "and period_ms")
+        period_ms = _ints(m, "period_ms", "period_ms none 1 3600000")[0]
+    else:
+        period_ms = 1000 // _ints(m, "rate_hz", "rate_hz none 1 1000")[0]
     _list_of(m["boards"], str, 1, 32, "boards")
     _list_of(m["min_runtime"], int, 2, 2, "min_runtime")
     _ints(m, "release", "release 0 0 1073741823")
@@ -106,6 +110,7 @@ def check(m):
     window = m["window"]
     length, hop, _ = _ints(window, "window", _WINDOW)
     _check(hop <= length, "window", "a hop longer than the window")
+    _check((length + hop) * period_ms < 1 << 29, "window", "longer than the clock can tell")
     bad = m.get("bad_samples", {})
     choice(bad, _POLICY, "bundle.schema.bad_samples")
     _check(_ints(bad, "bad_samples", "fill_n 0 0 255")[0] < hop, "bad_samples", "fill_n: a hop or more")

@@ -37,27 +37,29 @@ def compose(
         path = sys.path[0] + ".swb"  # beside the code, see device/loader.py
     thrifty(True)
     try:
-        return _composed(sensor, path, policy or of_board(board), rate_hz, outputs, wdt, calibration, safe, limits)
+        policy = policy or of_board(board)
+        bundle = Bundle.open(path, policy)
+        note = policy.note
+        if safe:
+            bundle.manifest["model"] = {"family": "none"}
+            note = note + " safe" if note else "safe"
+        pipeline = Pipeline(bundle, calibration)
+        pipeline.arbiter.decision.note = note
+        if safe:
+            disarm(pipeline, safe)
+        else:
+            try:
+                bundle.prove(pipeline)
+            except Refused:
+                pass  # it is in pipeline.refusal, and in the reason of every decision
+        if rate_hz or pipeline.rate_hz:
+            node = Node(pipeline, sensor, rate_hz or pipeline.rate_hz, outputs, wdt)
+        else:
+            from sensewell import slow
+
+            node = slow.Node(pipeline, sensor, pipeline.period_ms, outputs, wdt)
+        node.limits = limits(bundle.manifest) if limits else None
+        bundle.release()
+        return node
     finally:
         thrifty(False)
-
-
-def _composed(sensor, path, policy, rate_hz, outputs, wdt, calibration, safe, limits):
-    bundle = Bundle.open(path, policy)
-    note = policy.note
-    if safe:
-        bundle.manifest["model"] = {"family": "none"}
-        note = note + " safe" if note else "safe"
-    pipeline = Pipeline(bundle, calibration)
-    pipeline.arbiter.decision.note = note
-    if safe:
-        disarm(pipeline, safe)
-    else:
-        try:
-            bundle.prove(pipeline)
-        except Refused:
-            pass  # it is in pipeline.refusal, and in the reason of every decision
-    node = Node(pipeline, sensor, rate_hz or pipeline.rate_hz, outputs, wdt)
-    node.limits = limits(bundle.manifest) if limits else None
-    bundle.release()
-    return node

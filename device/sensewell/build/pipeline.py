@@ -33,8 +33,8 @@ def build(bundle, calibration):
     try:
         m = bundle.manifest
         n = len(m["channels"])
-        rate_hz = m["rate_hz"]
-        period = 1000 // rate_hz
+        rate_hz = m.get("rate_hz")  # None: it says period_ms
+        period = 1000 // rate_hz if rate_hz else m["period_ms"]
         length, hop, quality, policy, fill_n = shape(m)
         labels = tuple(m["labels"])
         n_features = len(m["features"])

@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sensewell_host.dataset.rate import rate_said
 from sensewell_host.dataset.recording import MISSING, Dataset, Recording, to_counts, unique_name
 from sensewell_host.dataset.schema import Schema
 from sensewell_host.errors import SensewellError
 
-HOLE_S = 2.0  # rows lost for longer than this end a recording; fewer are put back as MISSING
+HOLE_S = 2.0  # rows lost for longer than this and HOLE_ROWS end a recording; fewer are put back as MISSING
+HOLE_ROWS = 5  # periods: what a guard takes for a gap
 _NONE = {"", "nan", "NaN", "NAN", "null", "NULL", "None", "NA", "N/A"}
 
 
@@ -34,7 +36,7 @@ class ImportReport:
     missing: dict[str, int] = field(default_factory=dict)  # cells without a reading, by channel
     clipped: dict[str, int] = field(default_factory=dict)  # values outside the channel's counts, by channel
     rows_put_back: int = 0  # rows lost in time, now MISSING
-    split_at_holes: int = 0  # recordings that went on after a hole longer than HOLE_S
+    split_at_holes: int = 0  # recordings that went on after a hole longer than that
 
 
 def import_csv(
@@ -196,12 +198,13 @@ def _on_the_grid(
             "it must rise inside a recording (is a recording column missing in the schema?)"
         )
     if len(step) and not 0.8 < np.median(step) * schema.rate_hz < 1.25:
+        key, value = next(iter(rate_said(schema.rate_hz).items()))
         raise SensewellError(
-            f"{path.name}, line {lines[0]}: rows are {np.median(step):g} s apart, rate_hz {schema.rate_hz} means "
-            f"{1 / schema.rate_hz:g} s: correct rate_hz or the unit of the time"
+            f"{path.name}, line {lines[0]}: rows are {np.median(step):g} s apart, {key} {value} means "
+            f"{1 / schema.rate_hz:g} s: correct {key} or the unit of the time"
         )
     lost = np.rint(step * schema.rate_hz).astype(np.int64) - 1
-    ends = [*np.flatnonzero(step > HOLE_S).tolist(), len(counts) - 1]
+    ends = [*np.flatnonzero(step > max(HOLE_S, (HOLE_ROWS + 0.5) / schema.rate_hz)).tolist(), len(counts) - 1]
     report.split_at_holes += len(ends) - 1
     start = 0
     for end in ends:

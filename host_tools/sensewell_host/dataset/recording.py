@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensewell_host.dataset.rate import rate_of, rate_said
 from sensewell_host.errors import SensewellError
 
 MISSING = -32768  # the count that means "no reading" (device/sensewell/channel.py)
@@ -48,11 +49,11 @@ class ChannelInfo:
 @dataclass(frozen=True)
 class Recording:
     """One uninterrupted recording. `samples`: int16 counts (n, channels); `group`: who must not be on both sides of a
-    split (a person, a machine, a day); `rate_hz`: samples a second."""
+    split (a person, a machine, a day); `rate_hz`: samples a second (see rate.py)."""
 
     name: str
     samples: NDArray[np.int16]
-    rate_hz: int
+    rate_hz: float
     label: str
     group: str
     extra: dict[str, Any] = field(default_factory=dict)
@@ -67,7 +68,7 @@ class Dataset:
     """Recordings with the same channels and rate. `notes`: where they come from, what the import had to do."""
 
     name: str
-    rate_hz: int
+    rate_hz: float
     channels: tuple[ChannelInfo, ...]
     recordings: tuple[Recording, ...]
     notes: dict[str, Any] = field(default_factory=dict)
@@ -122,7 +123,7 @@ class Dataset:
         index = {
             "sensewell_dataset": _FORMAT,
             "name": self.name,
-            "rate_hz": self.rate_hz,
+            **rate_said(self.rate_hz),
             "channels": [asdict(channel) for channel in self.channels],
             "notes": self.notes,
             "recordings": entries,
@@ -147,14 +148,14 @@ class Dataset:
             raise SensewellError(f"{folder / INDEX} is not of format {_FORMAT}: import the dataset again")
         try:
             channels = tuple(ChannelInfo(**channel) for channel in index["channels"])
-            rate_hz = int(index["rate_hz"])
+            rate_hz = rate_of(index, str(folder / INDEX))
             recordings = tuple(_read(folder, entry, len(channels), rate_hz) for entry in index["recordings"])
             return Dataset(index["name"], rate_hz, channels, recordings, index.get("notes", {}), folder)
         except (KeyError, TypeError) as error:
             raise SensewellError(f"{folder / INDEX} is damaged ({error!r}): import the dataset again") from error
 
 
-def _read(folder: Path, entry: dict[str, Any], n_channels: int, rate_hz: int) -> Recording:
+def _read(folder: Path, entry: dict[str, Any], n_channels: int, rate_hz: float) -> Recording:
     name = entry["name"]
     path = folder / f"{name}.i16"
     if name != safe_name(name):

@@ -8,7 +8,8 @@
 | key       | meaning                                                                                              |
 |-----------|------------------------------------------------------------------------------------------------------|
 | channels  | SI value = cell * factor (1); counts = round((SI - offset) / scale); `column`: the name if left out  |
-| rate_hz   | nominal samples a second, 1..1000; slower sensors: 1, a second of the recording stands for a row     |
+| rate_hz   | nominal samples a second, 1..1000; or instead of it:                                                 |
+| period_ms | nominal ms from sample to sample, 1..3,600,000                                                       |
 | label     | column with what was going on; where it changes a new recording begins                               |
 | group     | column of what a split must keep together (person, machine, day); else every recording is a group    |
 | recording | column(s) that tell recordings apart                                                                 |
@@ -25,11 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sensewell_host.dataset import rate
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.errors import SensewellError
 
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
-_KEYS = {"name", "what", "rate_hz", "channels", "label", "group", "recording", "extra", "time", "missing"}
+_KEYS = {"name", "what", *rate.KEYS, "channels", "label", "group", "recording", "extra", "time", "missing"}
 _CHANNEL_KEYS = {"name", "unit", "scale", "offset", "column", "factor"}
 
 
@@ -38,7 +40,7 @@ class Schema:
     """A schema, checked. `columns` and `factors`: one a channel; `time`: (column, seconds of its unit) or None."""
 
     name: str
-    rate_hz: int
+    rate_hz: float
     channels: tuple[ChannelInfo, ...]
     columns: tuple[str, ...]
     factors: tuple[float, ...]
@@ -73,9 +75,6 @@ class Schema:
         if not isinstance(content, dict):
             raise SensewellError(f"{where}: expected a JSON object, got {type(content).__name__}")
         _refuse_unknown(content, _KEYS, where)
-        rate_hz = content.get("rate_hz")
-        if not isinstance(rate_hz, int) or isinstance(rate_hz, bool) or not 1 <= rate_hz <= 1000:
-            raise SensewellError(f"{where}: expected rate_hz as a whole number 1..1000, got {rate_hz!r}")
         entries = content.get("channels")
         if not isinstance(entries, list) or not 1 <= len(entries) <= 16:
             raise SensewellError(f"{where}: expected 1 to 16 channels, got {entries!r:.60}")
@@ -98,7 +97,7 @@ class Schema:
             raise SensewellError(f"{where}: two channels have the same name: {', '.join(names)}")
         return Schema(
             name=_text(content, "name", where, "dataset"),
-            rate_hz=rate_hz,
+            rate_hz=rate.rate_of(content, where),
             channels=tuple(channels),
             columns=tuple(columns),
             factors=tuple(factors),

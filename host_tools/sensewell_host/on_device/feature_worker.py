@@ -28,7 +28,6 @@ class _Bundle:
 def run(job):
     manifest = job["manifest"]
     n = len(manifest["channels"])
-    period_ms = 1000 // manifest["rate_hz"]
     pipeline = Pipeline(_Bundle(manifest))
     row = array("h", bytes(2 * n))
     out = open(job["out"], "wb")  # noqa: SIM115
@@ -39,7 +38,7 @@ def run(job):
         number = task["number"]
         for rows in task["rows"]:
             pipeline.reset()
-            replay = Replay(source.read(rows * 2 * n), n, period_ms)
+            replay = Replay(source.read(rows * 2 * n), n, pipeline.period_ms)
             at = 0
             while True:
                 t_ms = replay.read(row)

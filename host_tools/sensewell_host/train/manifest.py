@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sensewell_host.dataset.rate import rate_said
 from sensewell_host.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def build_manifest(recipe: Recipe, trained: TrainResult) -> dict[str, Any]:
         "what": recipe.what,
         "boards": list(recipe.boards),
         "min_runtime": [0, 1],
-        "rate_hz": recipe.rate_hz,
+        **rate_said(recipe.rate_hz),
         "channels": [
             {
                 "name": channel.name,

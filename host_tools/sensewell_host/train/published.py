@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensewell_host.dataset import rate
 from sensewell_host.device_path import use_device_path
 from sensewell_host.device_run import Windows
 from sensewell_host.train.forest import Classes, judge
@@ -36,7 +37,7 @@ def published(
     spec = {**recipe.arbiter, "fallback_label": labels.index(recipe.fallback)}
     scores = np.ceil(shares * _ONE - 1e-6).astype(int)
     row = np.cumsum(asked) - 1
-    period_ms = 1000 // recipe.rate_hz
+    period_ms = rate.period_ms(recipe.rate_hz)
     found = np.zeros((2, len(table)), np.int64)
     for source in dict.fromkeys(table.source.tolist()):
         arbiter = Arbiter(spec, tuple(labels), (), recipe.window["min_quality_pct"])

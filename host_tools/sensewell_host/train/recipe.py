@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sensewell_host.dataset.rate import KEYS, rate_of, rate_text
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.device_run import DataPath
 from sensewell_host.errors import SensewellError
@@ -82,7 +83,7 @@ class Recipe:
     what: str
     boards: tuple[str, ...]
     source: str
-    rate_hz: int
+    rate_hz: float
     channels: tuple[str, ...]
     labels: tuple[str, ...]
     train: tuple[str, ...]
@@ -113,7 +114,7 @@ class Recipe:
         found = _read(path)
         return _parse(path, found.content, found.toml, found.data)
 
-    def check_channels(self, channels: Sequence[ChannelInfo], rate_hz: int) -> None:
+    def check_channels(self, channels: Sequence[ChannelInfo], rate_hz: float) -> None:
         """Raise unless a dataset has these very channels, in this order, at this rate."""
         found = tuple(channel.name for channel in channels)
         if found != self.channels:
@@ -121,7 +122,9 @@ class Recipe:
                 f"{self.path.name} expects channels {', '.join(self.channels)}; the recordings have {', '.join(found)}"
             )
         if rate_hz != self.rate_hz:
-            raise SensewellError(f"{self.path.name} expects {self.rate_hz} Hz; the recordings have {rate_hz} Hz")
+            raise SensewellError(
+                f"{self.path.name} expects {rate_text(self.rate_hz)}; the recordings have {rate_text(rate_hz)}"
+            )
 
     def data_path(self, features: Sequence[str] | None = None) -> DataPath:
         """What the device needs to turn recordings into these features (default: all of the recipe's)."""
@@ -245,7 +248,7 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         what=top.text("what", ""),
         boards=top.texts("boards", ["*"]),
         source=data.text("source"),
-        rate_hz=data.whole("rate_hz", 1, 1000),
+        rate_hz=_rate(data),
         channels=channels,
         labels=data.texts("labels"),
         train=data.texts("train"),
@@ -279,6 +282,11 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
                 f"{path.name}: rule {rule['name']} is on {rule['on']!r}: neither a channel nor a feature of this recipe"
             )
     return recipe
+
+
+def _rate(data: Table) -> float:
+    """[data] rate_hz or period_ms."""
+    return rate_of({key: data.value(key, (int, type(None)), "a whole number") for key in KEYS}, data.where)
 
 
 def _derived(table: Table, channels: Sequence[str]) -> dict[str, dict[str, Any]]:
