@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sensewell_host import deploy_commands
+from sensewell_host import deploy_commands, evaluate_commands
 from sensewell_host.board.commands import address_of
 from sensewell_host.board.commands import app as board_app
 from sensewell_host.calibrate_commands import app as calibrate_app
@@ -287,6 +287,7 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle (.swb).")]) ->
 # --- boards ---------------------------------------------------------------------------------------------------------
 
 
+app.command(rich_help_panel=_MODELS)(evaluate_commands.evaluate)
 for _verb in (deploy_commands.sign, deploy_commands.deploy, deploy_commands.status):
     app.command(rich_help_panel=_BOARDS)(_verb)
 

@@ -56,7 +56,7 @@ try:
     _player
 except NameError:
     from sensewell.player import Player
-    _player = Player({bundle!r}, {board!r})
+    _player = Player({bundle!r}, {board!r}, safe={safe!r})
 for _faults, _turn in {ways!r}:
     _player.play({rows!r}, _faults, _turn)
 """
@@ -256,14 +256,21 @@ def parse(lines: Iterable[str], recording: str) -> Replayed:
 
 
 def play_on_host(
-    bundle: bytes, recordings: Sequence[Rows], ways: Sequence[Way], step: Callable[[], None] = lambda: None
+    bundle: bytes,
+    recordings: Sequence[Rows],
+    ways: Sequence[Way],
+    step: Callable[[], None] = lambda: None,
+    safe: str = "",
 ) -> dict[str, list[Replayed]]:
-    """The decisions of this PC: the device code, word by word, on CPython. Slow (about 0.1 s a window)."""
+    """The decisions of this PC: the device code, word by word, on CPython. Slow (about 0.1 s a window).
+
+    safe: a reason why only the bundle's rules shall decide.
+    """
     use_device_path()
     from sensewell.player import Player
 
     lines: list[str] = []
-    player = Player(bundle, None, lines.append)
+    player = Player(bundle, None, lines.append, safe)
     done: dict[str, list[Replayed]] = {way.name: [] for way in ways}
     for recording in recordings:
         for way in ways:
@@ -351,11 +358,13 @@ def play(
     recordings: Sequence[Rows],
     ways: Sequence[Way],
     step: Callable[[], None] = lambda: None,
+    safe: str = "",
 ) -> dict[str, list[Replayed]]:
     """{way: what came of each recording, in their order}, played through the bundle deployed on the boards.
 
     All boards must run the same bundle; they share the work. `step` is called, from any thread, after each recording
-    has been played in each way. Raises SensewellError; BoardError where a wire breaks.
+    has been played in each way. safe: a reason why only the bundle's rules shall decide. Raises SensewellError;
+    BoardError where a wire breaks.
     """
     found: dict[tuple[str, str], Replayed] = {}
     todo = sorted(recordings, key=lambda recording: len(recording.samples))
@@ -370,7 +379,7 @@ def play(
                         break
                     recording = todo.pop()
                 board.put(ROWS, _raw(recording))
-                for way, played in zip(ways, _play(board, name, bundle, recording, ways), strict=True):
+                for way, played in zip(ways, _play(board, name, bundle, recording, ways, safe), strict=True):
                     found[way.name, recording.name] = played
                     step()
         finally:
@@ -429,10 +438,13 @@ def ram_of_node(board: Board) -> int:
     return min(found)
 
 
-def _play(board: Board, name: str, bundle: str, recording: Rows, ways: Sequence[Way]) -> list[Replayed]:
+def _play(
+    board: Board, name: str, bundle: str, recording: Rows, ways: Sequence[Way], safe: str
+) -> list[Replayed]:
     """One recording, which lies on the board, in every way."""
     lines: list[str] = []
-    code = _PLAY.format(bundle=bundle, board=name, rows=ROWS, ways=[way.of(recording.name) for way in ways])
+    done = [way.of(recording.name) for way in ways]
+    code = _PLAY.format(bundle=bundle, board=name, rows=ROWS, ways=done, safe=safe)
     try:
         board.stream(code, lines.append, timeout_s=_SILENCE_S)
     except BoardScriptError as error:

@@ -12,7 +12,9 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,33 +65,37 @@ def import_csv(
     time_s = None
     if schema.time:
         column, unit_s = schema.time
-        time_s = _numbers(path, column, [row[where[column]] for row in cells], lines) * unit_s
+        moments = [row[where[column]] for row in cells]
+        time_s = _iso(path, column, moments, lines) if unit_s == 0 else _numbers(path, column, moments, lines) * unit_s
         if np.isnan(time_s).any():
             line = lines[int(np.flatnonzero(np.isnan(time_s))[0])]
             raise SensewellError(f"{path.name}, line {line}: column {column!r} has no time: every row needs one")
 
-    by = [*schema.recording, *[name for name in (schema.group, schema.label) if name]]
-    keys = [tuple(row[where[name]] for name in by) for row in cells]
+    table = _Table([[row[where[name]] for name in schema.needed] for row in cells], schema)
     recordings: list[Recording] = []
     taken: dict[str, int] = {}
-    for start, end in _runs(keys):
-        first = cells[start]
-        key_name = "-".join(first[where[name]] for name in (schema.recording or by)) or path.name.split(".")[0]
-        pieces = [counts[start:end]]
+    for start, end in _sessions(table, time_s):
+        whole = [np.arange(start, end)]
         if time_s is not None:
-            pieces = list(_on_the_grid(path, schema, counts[start:end], time_s[start:end], lines[start:end], report))
-        for piece in pieces:
-            name = unique_name(key_name, taken)
-            recordings.append(
-                Recording(
-                    name=name,
-                    samples=np.ascontiguousarray(piece),
-                    rate_hz=schema.rate_hz,
-                    label=first[where[schema.label]] if schema.label else "",
-                    group=first[where[schema.group]] if schema.group else name,
-                    extra={column: first[where[column]] for column in schema.extra},
+            grid = _on_the_grid(path, schema, time_s[start:end], lines[start:end], report)
+            whole = [np.where(place < 0, -1, place + start) for place in grid]
+        for place in whole:
+            rows = np.where((place >= 0)[:, None], counts[place], np.int16(MISSING))
+            said = np.maximum.accumulate(place)  # what is put back belongs to the row before
+            for number, (first, last) in enumerate(_runs([table.label(int(row)) for row in said])):
+                row = int(said[first])
+                name = unique_name(table.name(row) or path.name.split(".")[0], taken)
+                recordings.append(
+                    Recording(
+                        name=name,
+                        samples=np.ascontiguousarray(rows[first:last]),
+                        rate_hz=schema.rate_hz,
+                        label=table.label(row),
+                        group=table.cell(row, schema.group) if schema.group else name,
+                        extra={column: table.cell(row, column) for column in schema.extra},
+                        follows=number > 0,
+                    )
                 )
-            )
     report.recordings = len(recordings)
     notes = {"source": path.name, "missing": report.missing, "clipped": report.clipped}
     return Dataset(schema.name, schema.rate_hz, schema.channels, tuple(recordings), notes), report
@@ -165,6 +171,20 @@ def _numbers(path: Path, column: str, cells: Sequence[str], lines: Sequence[int]
     return values
 
 
+def _iso(path: Path, column: str, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.float64]:
+    """Seconds since 1970 of ISO 8601 times; those without a zone count as UTC, so that none comes twice."""
+    found = []
+    for line, cell in zip(lines, cells, strict=True):
+        try:
+            moment = datetime.fromisoformat(cell)
+        except ValueError:
+            raise SensewellError(
+                f"{path.name}, line {line}, column {column!r}: expected a time as 2026-05-04 13:30:00, got {cell!r}"
+            ) from None
+        found.append((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return np.array(found)
+
+
 def _is_number(cell: str) -> bool:
     try:
         return cell in _NONE or math.isfinite(float(cell))
@@ -172,7 +192,7 @@ def _is_number(cell: str) -> bool:
         return False
 
 
-def _runs(keys: Sequence[tuple[str, ...]]) -> Iterator[tuple[int, int]]:
+def _runs(keys: Sequence[Any]) -> Iterator[tuple[int, int]]:
     """[start, end) of rows in a row with the same key."""
     start = 0
     for at in range(1, len(keys) + 1):
@@ -181,15 +201,47 @@ def _runs(keys: Sequence[tuple[str, ...]]) -> Iterator[tuple[int, int]]:
             start = at
 
 
+class _Table:
+    """What the schema makes of the text cells of a row. cells: the columns `schema.needed`."""
+
+    def __init__(self, cells: Sequence[Sequence[str]], schema: Schema) -> None:
+        self._cells = cells
+        self._place = {name: number for number, name in enumerate(schema.needed)}
+        self._label = schema.label
+        self._session = [*schema.recording, *([schema.group] if schema.group else [])]
+        self._name = list(schema.recording) or [*self._session, *([schema.label] if schema.label else [])]
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def cell(self, row: int, column: str) -> str:
+        return self._cells[row][self._place[column]]
+
+    def label(self, row: int) -> str:
+        return self.cell(row, self._label) if self._label else ""
+
+    def session(self, row: int) -> tuple[str, ...]:
+        return tuple(self.cell(row, column) for column in self._session)
+
+    def name(self, row: int) -> str:
+        return "-".join(self.cell(row, column) for column in self._name)
+
+
+def _sessions(table: _Table, time_s: NDArray[np.float64] | None) -> Iterator[tuple[int, int]]:
+    """[start, end) of rows that were taken one after another; where time starts anew with a new label, so do they."""
+    for start, end in _runs([table.session(row) for row in range(len(table))]):
+        cuts = [start]
+        if time_s is not None:
+            back = np.flatnonzero(np.diff(time_s[start:end]) <= 0) + start + 1
+            cuts += [at for at in back.tolist() if table.label(at) != table.label(at - 1)]
+        yield from zip(cuts, [*cuts[1:], end], strict=True)
+
+
 def _on_the_grid(
-    path: Path,
-    schema: Schema,
-    counts: NDArray[np.int16],
-    time_s: NDArray[np.float64],
-    lines: Sequence[int],
-    report: ImportReport,
-) -> Iterator[NDArray[np.int16]]:
-    """`counts` with a row for every period: a file that is replayed has no clock but the number of its rows."""
+    path: Path, schema: Schema, time_s: NDArray[np.float64], lines: Sequence[int], report: ImportReport
+) -> Iterator[NDArray[np.int64]]:
+    """For each stretch without a long hole the row for every period, -1 where it was lost: a file that is replayed has
+    no clock but the number of its rows."""
     step = np.diff(time_s)
     if (step <= 0).any():
         at = int(np.flatnonzero(step <= 0)[0])
@@ -204,14 +256,14 @@ def _on_the_grid(
             f"{1 / schema.rate_hz:g} s: correct {key} or the unit of the time"
         )
     lost = np.rint(step * schema.rate_hz).astype(np.int64) - 1
-    ends = [*np.flatnonzero(step > max(HOLE_S, (HOLE_ROWS + 0.5) / schema.rate_hz)).tolist(), len(counts) - 1]
+    ends = [*np.flatnonzero(step > max(HOLE_S, (HOLE_ROWS + 0.5) / schema.rate_hz)).tolist(), len(time_s) - 1]
     report.split_at_holes += len(ends) - 1
     start = 0
     for end in ends:
         inside = np.maximum(lost[start:end], 0)
         place = np.concatenate(([0], np.cumsum(inside + 1)))
-        rows = np.full((int(place[-1]) + 1, counts.shape[1]), MISSING, np.int16)
-        rows[place] = counts[start : end + 1]
+        rows = np.full(int(place[-1]) + 1, -1, np.int64)
+        rows[place] = np.arange(start, end + 1)
         report.rows_put_back += int(inside.sum())
         yield rows
         start = end + 1

@@ -57,6 +57,7 @@ class Recording:
     label: str
     group: str
     extra: dict[str, Any] = field(default_factory=dict)
+    follows: bool = False
 
     @property
     def duration_s(self) -> float:
@@ -118,6 +119,7 @@ class Dataset:
                     "group": recording.group,
                     "extra": recording.extra,
                     "sha256": hashlib.sha256(content).hexdigest(),
+                    **({"follows": True} if recording.follows else {}),
                 }
             )
         index = {
@@ -171,7 +173,8 @@ def _read(folder: Path, entry: dict[str, Any], n_channels: int, rate_hz: float) 
             f"{', other content' if len(content) == expected else ''}): import the dataset again"
         )
     samples = np.frombuffer(content, "<i2").astype(np.int16, copy=False).reshape(-1, n_channels)
-    return Recording(name, samples, rate_hz, entry["label"], entry["group"], dict(entry.get("extra", {})))
+    extra = dict(entry.get("extra", {}))
+    return Recording(name, samples, rate_hz, entry["label"], entry["group"], extra, bool(entry.get("follows", False)))
 
 
 def natural(names: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@
 | group     | column of what a split must keep together (person, machine, day); else every recording is a group    |
 | recording | column(s) that tell recordings apart                                                                 |
 | extra     | columns kept with each recording (their value in its first row)                                      |
-| time      | column and unit (s, ms, us): rows lost between are put back as MISSING, long holes end a recording   |
+| time      | column and unit (s, ms, us, iso): rows lost are put back as MISSING, long holes end a recording      |
 | missing   | cells that mean "no reading", besides empty and nan                                                  |
 """
 
@@ -30,7 +30,7 @@ from sensewell_host.dataset import rate
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.errors import SensewellError
 
-TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "iso": 0.0}  # iso: 2026-05-04T13:30:00
 _KEYS = {"name", "what", *rate.KEYS, "channels", "label", "group", "recording", "extra", "time", "missing"}
 _CHANNEL_KEYS = {"name", "unit", "scale", "offset", "column", "factor"}
 
@@ -150,4 +150,5 @@ def _time(value: Any, where: str) -> tuple[str, float] | None:
         return None
     if isinstance(value, dict) and isinstance(value.get("column"), str) and value.get("unit") in TIME_UNITS:
         return value["column"], TIME_UNITS[value["unit"]]
-    raise SensewellError(f'{where}: expected "time" as {{"column": name, "unit": "s", "ms" or "us"}}, got {value!r}')
+    units = ", ".join(TIME_UNITS)
+    raise SensewellError(f'{where}: expected "time" as {{"column": name, "unit": one of {units}}}, got {value!r}')

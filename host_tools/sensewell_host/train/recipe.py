@@ -73,6 +73,15 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Evaluate:
+    """What counts as an alarm when the whole system is judged (evaluate.py); `grace_s`: so long after an event an alarm
+    may still stand."""
+
+    alarm: tuple[str, ...] = ()
+    grace_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A checked recipe. Guard, condition, rules and arbiter are in the manifest's words, but rules and fallback name
     their labels, and rules name their feature or channel (`on`)."""
@@ -104,6 +113,7 @@ class Recipe:
     arbiter: dict[str, Any]
     fallback: str
     folder: Path  # that `source` starts at
+    evaluate: Evaluate = Evaluate()
     content: bytes = field(repr=False, default=b"")  # of the file, and of those it extends
 
     @staticmethod
@@ -241,6 +251,7 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
     arbiter, fallback = _arbiter(top.table("arbiter"))
     targets = top.table("targets")
     bad = top.table("bad_samples")
+    judged = top.table("evaluate")
     recipe = Recipe(
         path=path,
         name=top.text("name"),
@@ -269,9 +280,10 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         arbiter=arbiter,
         fallback=fallback,
         folder=folder,
+        evaluate=Evaluate(judged.texts("alarm", []), judged.number("grace_s", 0.0)),
         content=content,
     )
-    for table in (data, bad, top):
+    for table in (data, bad, judged, top):
         table.done()
     if len(set(recipe.labels)) < max(2, len(recipe.labels)):
         raise SensewellError(f"{data.where}: expected two labels at least, each once, got {', '.join(recipe.labels)}")

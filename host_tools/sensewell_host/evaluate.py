@@ -1,0 +1,204 @@
+"""How a system does in the field, judged by events, not windows: what people who live with its alarms would count.
+
+An event is a stretch of the truth with an alarm label; an alarm a stretch of published decisions with one.
+
+| figure            | is                                                                                            |
+|-------------------|-----------------------------------------------------------------------------------------------|
+| false alarms      | alarms that touch no event, nor the `grace_s` after one; per hour and day without event       |
+| false alarm time  | share of the time without event (and grace) in which an alarm stood                           |
+| missed            | events during which no alarm stood                                                            |
+| delay             | from an event's begin to the first decision with an alarm; 0 where one stood already          |
+| chatter           | changes of the published label an hour                                                        |
+| availability      | share of the time in which a decision other than the fallback stood, after the first window   |
+| on fallback       | share of that time in which rules stood in for the model, or nobody knew                      |
+| accuracy          | share of that time in which the published label was the true one (labels of the recipe only)  |
+
+Talks to no board: it gets tapes and the decisions that were made over them (run.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensewell_host.dataset.tape import Tape
+from sensewell_host.errors import SensewellError
+from sensewell_host.report import spans
+from sensewell_host.run import Replayed
+
+MODEL, HOLD, RULE, INTERLOCK = range(4)  # sources, as boards number them
+VARIANTS = ("model + rules", "rules alone", "model alone")
+
+
+@dataclass(frozen=True)
+class Track:
+    """What stood when: from row `starts[i]` on label number `labels[i]`, said by `sources[i]`; rows of a tape."""
+
+    starts: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    sources: NDArray[np.int64]
+
+    def by_row(self, n_rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(label, source) that stood at every row, -1 before the first decision."""
+        lengths = np.diff(np.concatenate((self.starts, [n_rows])))
+        before = int(self.starts[0]) if len(self.starts) else n_rows
+        pad = np.full(before, -1)
+        return (
+            np.concatenate((pad, np.repeat(self.labels, lengths))),
+            np.concatenate((pad, np.repeat(self.sources, lengths))),
+        )
+
+
+@dataclass
+class Figures:
+    """The table above, over all tapes of a variant. Times in seconds, shares 0..1; None where nothing can be said."""
+
+    hours: float = 0.0
+    events: int = 0
+    missed: int = 0
+    delays_s: list[float] = field(default_factory=list)
+    alarms: int = 0
+    false_alarms: int = 0
+    quiet_hours: float = 0.0  # without event or grace
+    false_alarm_hours: float = 0.0
+    changes: int = 0
+    decided_hours: float = 0.0  # after the first window
+    available_hours: float = 0.0
+    fallback_hours: float = 0.0
+    known_hours: float = 0.0  # whose truth is one of the labels
+    right_hours: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a report says."""
+        delays = np.array(self.delays_s)
+        return {
+            **{key: value for key, value in asdict(self).items() if key != "delays_s"},
+            "false_alarms_per_hour": _ratio(self.false_alarms, self.quiet_hours),
+            "false_alarms_per_day": _ratio(24 * self.false_alarms, self.quiet_hours),
+            "false_alarm_time": _ratio(self.false_alarm_hours, self.quiet_hours),
+            "delay_median_s": float(np.median(delays)) if len(delays) else None,
+            "delay_p90_s": float(np.quantile(delays, 0.9)) if len(delays) else None,
+            "chatter_per_hour": _ratio(self.changes, self.decided_hours),
+            "availability": _ratio(self.available_hours, self.decided_hours),
+            "on_fallback": _ratio(self.fallback_hours, self.decided_hours),
+            "accuracy": _ratio(self.right_hours, self.known_hours),
+        }
+
+
+def published(run: Replayed) -> Track:
+    """What the board published."""
+    made = run.decisions
+    return Track(made["sample"].astype(np.int64), made["label"].astype(np.int64), made["source"].astype(np.int64))
+
+
+def alone(run: Replayed) -> Track:
+    """What the model by itself said: its own class of every window, neither smoothed nor doubted."""
+    made = run.decisions[run.decisions["best"] >= 0]
+    return Track(made["sample"].astype(np.int64), made["best"].astype(np.int64), np.zeros(len(made), np.int64))
+
+
+def judge(
+    tapes: Sequence[Tape],
+    tracks: Sequence[Track],
+    labels: Sequence[str],
+    alarm: Sequence[str],
+    fallback: str,
+    grace_s: float = 0.0,
+) -> Figures:
+    """Figures over all tapes. labels: the bundle's, by number; alarm: those that are alarms, in truth and decision.
+
+    SensewellError if an alarm label is not among the labels, or a tape has another number of rows than was played.
+    """
+    unknown = [name for name in alarm if name not in labels]
+    if unknown:
+        raise SensewellError(f"the bundle has no label {', '.join(unknown)}: there are {', '.join(labels)}")
+    numbers = [labels.index(name) for name in alarm]
+    whole = Figures()
+    for tape, track in zip(tapes, tracks, strict=True):
+        _add(whole, tape, track, labels, alarm, numbers, labels.index(fallback) if fallback in labels else -1, grace_s)
+    return whole
+
+
+def _add(
+    sums: Figures,
+    tape: Tape,
+    track: Track,
+    labels: Sequence[str],
+    alarm: Sequence[str],
+    numbers: Sequence[int],
+    fallback: int,
+    grace_s: float,
+) -> None:
+    n = len(tape.samples)
+    hour = tape.rate_hz * 3600  # rows
+    said, source = track.by_row(n)
+    alarmed = np.isin(said, numbers)
+    quiet = np.ones(n, bool)
+    for start, end in tape.spans(alarm):
+        later = min(n, end + round(grace_s * tape.rate_hz))
+        quiet[start:later] = False
+        stood = np.flatnonzero(alarmed[start:later])
+        sums.events += 1
+        if len(stood):
+            sums.delays_s.append(float(stood[0]) / tape.rate_hz)
+        else:
+            sums.missed += 1
+    for start, end in spans(alarmed):
+        sums.alarms += 1
+        sums.false_alarms += bool(quiet[start:end].all())
+    decided = said >= 0
+    true = np.full(n, -1)
+    for label in labels:
+        for start, end in tape.spans([label]):
+            true[start:end] = labels.index(label)
+    sums.hours += n / hour
+    sums.quiet_hours += int(quiet.sum()) / hour
+    sums.false_alarm_hours += int((alarmed & quiet).sum()) / hour
+    sums.changes += int((np.diff(said[decided]) != 0).sum())
+    sums.decided_hours += int(decided.sum()) / hour
+    sums.available_hours += int((decided & (said != fallback)).sum()) / hour
+    sums.fallback_hours += int((decided & (source == RULE)).sum()) / hour
+    sums.known_hours += int((decided & (true >= 0)).sum()) / hour
+    sums.right_hours += int((decided & (true >= 0) & (said == true)).sum()) / hour
+
+
+def _ratio(a: float, b: float) -> float | None:
+    return a / b if b else None
+
+
+def rows_of(figures: Mapping[str, Figures]) -> list[tuple[str, ...]]:
+    """The table people read: a row a variant, see HEADER."""
+    table: list[tuple[str, ...]] = []
+    for name, one in figures.items():
+        found = one.as_dict()
+        table.append(
+            (
+                name,
+                f"{one.events - one.missed} of {one.events}",
+                _text(found["delay_median_s"], "{:.0f} s"),
+                _text(found["delay_p90_s"], "{:.0f} s"),
+                f"{one.false_alarms}",
+                _text(found["false_alarms_per_hour"], "{:.2f}"),
+                _text(found["false_alarms_per_day"], "{:.1f}"),
+                _text(found["false_alarm_time"], "{:.2%}"),
+                _text(found["chatter_per_hour"], "{:.2f}"),
+                _text(found["availability"], "{:.1%}"),
+                _text(found["on_fallback"], "{:.1%}"),
+                _text(found["accuracy"], "{:.3f}"),
+            )
+        )
+    return table
+
+
+HEADER = (
+    "", "events found", "delay", "p90", "false alarms", "an hour", "a day", "of the time", "changes an hour",
+    "available", "on fallback", "accuracy",
+)  # fmt: skip
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
