@@ -120,3 +120,26 @@ def test_a_part_of_another_group_never_joins() -> None:
     rows = np.zeros((4, 1), np.int16)
     parts = [Recording("a", rows, 1, "x", "1"), Recording("b", rows, 1, "y", "2", follows=True)]
     assert [one.name for one in tapes(parts)] == ["a", "b"]
+
+
+def test_labels_by_a_limit_and_groups_by_the_quarter(tmp_path: Path) -> None:
+    path = tmp_path / "air.csv"
+    path.write_text(
+        "time,ref,s\n2004-06-30T22:00,1.9,5\n2004-06-30T23:00,2.1,6\n2004-07-01T00:00,-200,7\n2004-07-01T01:00,2.5,8\n"
+    )
+    said = {
+        "name": "air", "period_ms": 3600000, "channels": [{"name": "s", "unit": "", "scale": 1}], "missing": [-200],
+        "label": {"column": "ref", "above": 2, "labels": ["CLEAN", "POLLUTED"]},
+        "group": {"column": "time", "by": "quarter"}, "time": {"column": "time", "unit": "iso"},
+    }  # fmt: skip
+    dataset, _ = csv_import.import_csv(path, Schema.parse(said))
+    assert [(one.group, one.label, one.follows) for one in dataset.recordings] == [
+        ("2004q2", "CLEAN", False), ("2004q2", "POLLUTED", True), ("2004q3", "", False), ("2004q3", "POLLUTED", True)
+    ]  # fmt: skip
+    for key, value, text in (
+        ("group", {"column": "time", "by": "year"}, "expected by as one of day"),
+        ("label", {"column": "ref", "above": 2, "labels": ["CLEAN"]}, "expected two labels"),
+        ("label", {"column": "ref", "below": 2}, "no such key: below"),
+    ):
+        with pytest.raises(SensewellError, match=text):
+            Schema.parse({**said, key: value})

@@ -91,7 +91,7 @@ def import_csv(
                         samples=np.ascontiguousarray(rows[first:last]),
                         rate_hz=schema.rate_hz,
                         label=table.label(row),
-                        group=table.cell(row, schema.group) if schema.group else name,
+                        group=table.group(row) or name,
                         extra={column: table.cell(row, column) for column in schema.extra},
                         follows=number > 0,
                     )
@@ -206,10 +206,8 @@ class _Table:
 
     def __init__(self, cells: Sequence[Sequence[str]], schema: Schema) -> None:
         self._cells = cells
+        self._schema = schema
         self._place = {name: number for number, name in enumerate(schema.needed)}
-        self._label = schema.label
-        self._session = [*schema.recording, *([schema.group] if schema.group else [])]
-        self._name = list(schema.recording) or [*self._session, *([schema.label] if schema.label else [])]
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -218,13 +216,34 @@ class _Table:
         return self._cells[row][self._place[column]]
 
     def label(self, row: int) -> str:
-        return self.cell(row, self._label) if self._label else ""
+        schema = self._schema
+        said = self.cell(row, schema.label) if schema.label else ""
+        if schema.label_above is None:
+            return said
+        limit, low, high = schema.label_above
+        if not _is_number(said) or said in _NONE or float(said) in schema.missing:
+            return ""
+        return high if float(said) > limit else low
+
+    def group(self, row: int) -> str:
+        said = self.cell(row, self._schema.group) if self._schema.group else ""
+        if self._schema.group_by is None:
+            return said
+        try:
+            when = datetime.fromisoformat(said)
+        except ValueError:
+            raise SensewellError(f"expected a time as 2026-05-04 13:30:00 to group by, got {said!r}") from None
+        forms = {"day": f"{when:%Y-%m-%d}", "month": f"{when:%Y-%m}", "quarter": f"{when:%Y}q{(when.month + 2) // 3}"}
+        return forms[self._schema.group_by]
 
     def session(self, row: int) -> tuple[str, ...]:
-        return tuple(self.cell(row, column) for column in self._session)
+        return (*self._recording(row), self.group(row))
 
     def name(self, row: int) -> str:
-        return "-".join(self.cell(row, column) for column in self._name)
+        return "-".join(self._recording(row) or [part for part in (self.group(row), self.label(row)) if part])
+
+    def _recording(self, row: int) -> list[str]:
+        return [self.cell(row, column) for column in self._schema.recording]
 
 
 def _sessions(table: _Table, time_s: NDArray[np.float64] | None) -> Iterator[tuple[int, int]]:

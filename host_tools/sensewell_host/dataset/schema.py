@@ -10,8 +10,10 @@
 | channels  | SI value = cell * factor (1); counts = round((SI - offset) / scale); `column`: the name if left out  |
 | rate_hz   | nominal samples a second, 1..1000; or instead of it:                                                 |
 | period_ms | nominal ms from sample to sample, 1..3,600,000                                                       |
-| label     | column with what was going on; where it changes a new recording begins                               |
-| group     | column of what a split must keep together (person, machine, day); else every recording is a group    |
+| label     | column with what was going on; where it changes a new recording begins. Or {"column": c, "above": x, |
+|           | "labels": [low, high]}: by a number; no number is no label                                           |
+| group     | column of what a split must keep together (person, machine, day); else every recording is a group.   |
+|           | Or {"column": c, "by": "day", "month" or "quarter"}: of an ISO time                                  |
 | recording | column(s) that tell recordings apart                                                                 |
 | extra     | columns kept with each recording (their value in its first row)                                      |
 | time      | column and unit (s, ms, us, iso): rows lost are put back as MISSING, long holes end a recording      |
@@ -31,6 +33,7 @@ from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.errors import SensewellError
 
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "iso": 0.0}  # iso: 2026-05-04T13:30:00
+PARTS_OF_TIME = ("day", "month", "quarter")
 _KEYS = {"name", "what", *rate.KEYS, "channels", "label", "group", "recording", "extra", "time", "missing"}
 _CHANNEL_KEYS = {"name", "unit", "scale", "offset", "column", "factor"}
 
@@ -46,6 +49,8 @@ class Schema:
     factors: tuple[float, ...]
     label: str | None = None
     group: str | None = None
+    label_above: tuple[float, str, str] | None = None  # limit, label up to it, label above
+    group_by: str | None = None
     recording: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     time: tuple[str, float] | None = None
@@ -92,6 +97,8 @@ class Schema:
             )
             columns.append(_text(entry, "column", at, name))
             factors.append(_number(entry, "factor", at, 1.0))
+        label, above = _label(content.get("label", ""), where)
+        group, by = _group(content.get("group", ""), where)
         names = [channel.name for channel in channels]
         if len(set(names)) < len(names):
             raise SensewellError(f"{where}: two channels have the same name: {', '.join(names)}")
@@ -101,13 +108,35 @@ class Schema:
             channels=tuple(channels),
             columns=tuple(columns),
             factors=tuple(factors),
-            label=_text(content, "label", where, "") or None,
-            group=_text(content, "group", where, "") or None,
+            label=label,
+            group=group,
+            label_above=above,
+            group_by=by,
             recording=_texts(content, "recording", where),
             extra=_texts(content, "extra", where),
             time=_time(content.get("time"), where),
             missing=_numbers(content, "missing", where),
         )
+
+
+def _label(value: Any, where: str) -> tuple[str | None, tuple[float, str, str] | None]:
+    if not isinstance(value, dict):
+        return _text({"label": value}, "label", where, "") or None, None
+    _refuse_unknown(value, {"column", "above", "labels"}, f"{where}, label")
+    low_high = _texts(value, "labels", where)
+    if len(low_high) != 2:
+        raise SensewellError(f"{where}, label: expected two labels, up to the limit and above, got {low_high}")
+    return _text(value, "column", where), (_number(value, "above", where), low_high[0], low_high[1])
+
+
+def _group(value: Any, where: str) -> tuple[str | None, str | None]:
+    if not isinstance(value, dict):
+        return _text({"group": value}, "group", where, "") or None, None
+    _refuse_unknown(value, {"column", "by"}, f"{where}, group")
+    by = _text(value, "by", where)
+    if by not in PARTS_OF_TIME:
+        raise SensewellError(f"{where}, group: expected by as one of {', '.join(PARTS_OF_TIME)}, got {by!r}")
+    return _text(value, "column", where), by
 
 
 def _refuse_unknown(entry: Mapping[str, Any], known: set[str], where: str) -> None:
