@@ -52,6 +52,7 @@ _HEADER = const("<4sHHIII32s4s")
 _HEADER_BYTES = const(56)
 _MAX_MANIFEST = const(16384)
 _MAX_SIGNATURES = const(1024)
+_BLOCK = const(512)  # of what is read but not kept
 FORMAT = (_MAGIC, _VERSION, _HEADER, _HEADER_BYTES, _MAX_MANIFEST)  # for those who write bundles
 
 
@@ -109,42 +110,80 @@ def _padding(stream, at):
     return at + -at % 8
 
 
-class Bundle:
-    """A verified bundle: `name`, `version`, `manifest` (dict), `sections` (name -> bytearray, used in place)."""
+def _run(source, what, *args):
+    # what(stream, its bytes, *args) of a path, or of a buffer with the whole file
+    if isinstance(source, str):
+        try:
+            size = os.stat(source)[6]
+            stream = open(source, "rb")
+        except OSError as e:
+            raise Refused("bundle.missing", source + " " + str(e))
+    else:
+        size = len(source)
+        stream = io.BytesIO(source)
+    try:
+        return what(stream, size, *args)
+    except OSError as e:
+        raise Refused("bundle.unreadable", str(e))
+    finally:
+        stream.close()
 
-    def __init__(self, manifest, sections):
+
+def section(stream, name, spec, at):
+    """(bytes, read, end) of a section; spec: its entry in the manifest; at: where the body begins.
+
+    read(buffer): the next bytes, as many as the buffer has, hashed as they come; if there are fewer, end() tells.
+    end(): reads the rest; Refused("bundle.truncated", "bundle.hash.<name>") unless all is as the manifest says.
+    """
+    stream.seek(at + spec["offset"])
+    left = spec["bytes"]
+    state = hashlib.sha256()
+
+    def read(buffer):
+        nonlocal left
+        left -= stream.readinto(buffer)
+        state.update(buffer)
+
+    def end():
+        block = memoryview(bytearray(min(left, _BLOCK)))
+        while left:
+            before = left
+            read(block[:left])
+            if left == before:
+                raise Refused("bundle.truncated")
+        if hexlify(state.digest()).decode() != spec["sha256"]:
+            raise Refused("bundle.hash." + name)
+
+    return left, read, end
+
+
+class Bundle:
+    """A verified bundle: `name`, `version`, `manifest` (dict), `sections` (name -> bytearray, used in place).
+
+    Of one that was opened, `sections` holds the model alone: the others were verified, and are read anew by read().
+    """
+
+    def __init__(self, manifest, sections, source=None, at=0):
         self.name = manifest["name"]
         self.version = manifest["version"]
         self.manifest = manifest
         self.sections = sections
+        self.source = source
+        self.at = at
 
     @staticmethod
     def open(source, policy=None):
         """Read and verify. source: a path, or a buffer with the whole file; policy: what this board is and whom it
         believes (policy.py); None: to look into it, not to run it.
 
-        Each byte is read once, into the buffers that are then used, so that what was verified is what runs. Raises
+        The model is read once, into the buffer that is then used, so that what was verified is what runs. Raises
         Refused("bundle....") as in the table above; `bundle.missing`, `.unreadable`, `.memory`, `.runtime` besides, and
         what the policy says.
         """
-        if isinstance(source, str):
-            try:
-                size = os.stat(source)[6]
-                stream = open(source, "rb")
-            except OSError as e:
-                raise Refused("bundle.missing", source + " " + str(e))
-        else:
-            size = len(source)
-            stream = io.BytesIO(source)
-        try:
-            return Bundle._verify(stream, size, policy)
-        except OSError as e:
-            raise Refused("bundle.unreadable", str(e))
-        finally:
-            stream.close()
+        return _run(source, Bundle._verify, source, policy)
 
     @staticmethod
-    def _verify(stream, length, policy):
+    def _verify(stream, length, source, policy):
         if length < _HEADER_BYTES:
             raise Refused("bundle.truncated", "it has %d bytes" % length)
         header = _read(stream, _HEADER_BYTES)
@@ -204,18 +243,30 @@ class Bundle:
                 raise Refused("bundle.schema.sections", "its offset: section " + name)
             if entry["bytes"] > length - at:
                 raise Refused("bundle.schema.sections", "its length: section " + name)
-            data = _read(stream, entry["bytes"])
-            if hexlify(hashlib.sha256(data).digest()).decode() != entry["sha256"]:
-                raise Refused("bundle.hash." + name)
-            at += len(data)
-            sections[name] = data
+            size, read, end = section(stream, name, entry, body)
+            if name == manifest["model"].get("section"):
+                try:
+                    sections[name] = bytearray(size)
+                except MemoryError:
+                    raise Refused("bundle.memory", "its model has %d bytes" % size)
+                read(sections[name])
+            end()
+            at += size
         if at != length or stream.read(1):
             raise Refused("bundle.extended", "%d bytes belong to no section" % (length - at))
-        return Bundle(manifest, sections)
+        return Bundle(manifest, sections, source, body)
+
+    def read(self, name, what, *args):
+        """what((bytes, read, end), *args) of the section `name` of what was opened, see section().
+
+        Raises what these do, and as open() does, if the file is not what it was.
+        """
+        at, spec = self.at, self.manifest["sections"][name]
+        _run(self.source, lambda stream, _: what(section(stream, name, spec, at), *args))
 
     def release(self):
         """Drop what only building and proving need (manifest, golden vectors); call it when the pipeline is proven."""
-        self.manifest = None
+        self.manifest = self.source = None
         self.sections = {}
         gc.collect()
 
@@ -224,8 +275,9 @@ class Bundle:
 
         The section: features int16[rows][n_features], zeros to a multiple of 4, scores int32[rows][n_outputs], raw
         windows int16[windows][length][n_channels], their features int16[windows][n_features]. Every answer must be
-        exactly equal. Raises Refused("golden.scores", "golden.features", "golden.size", or why the model was refused).
+        exactly equal. Raises Refused("golden.scores", "golden.features", "golden.size", or why the model was refused);
+        what read() raises, if the section is not what open() verified.
         """
         from sensewell.build.pipeline import prove
 
-        prove(pipeline, self.manifest, self.sections)
+        prove(pipeline, self)

@@ -165,7 +165,7 @@ def inspect(path: Path | str) -> dict[str, Any]:
         "manifest": bundle.manifest,
         "manifest_bytes": manifest_bytes,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "sections": {name: len(section) for name, section in bundle.sections.items()},
+        "sections": {name: entry["bytes"] for name, entry in bundle.manifest["sections"].items()},
         "canonical": canonical(bundle.manifest) == text,
     }
 

@@ -3,6 +3,7 @@
 What the golden vectors are, Bundle.prove says.
 """
 
+import hashlib
 from array import array
 
 from sensewell.arbiter import Arbiter
@@ -125,18 +126,17 @@ def condition(manifest, calibration=None):
     return None if made.identity else made
 
 
-def prove(pipeline, manifest, sections):
+def prove(pipeline, bundle):
     """Let `pipeline` answer; from then on its model may decide. Refused("golden....") else, as Bundle.prove says."""
     if pipeline.refusal:
         raise Refused(pipeline.refusal)
     try:
-        golden = manifest.get("golden")
+        golden = bundle.manifest.get("golden")
         if golden:
-            data = sections[golden["section"]]
-            _answer(pipeline, condition(manifest), data, golden["rows"], golden["windows"])
+            bundle.read(golden["section"], _answer, pipeline, condition(bundle.manifest), golden)
     except Refused as e:
         disarm(pipeline, e.reason)
-        if e.reason == "golden.features":  # they are kept from the rules too
+        if e.reason != "golden.scores":  # no window vouched for the features: they are kept from the rules too
             pipeline._s[_FEATURES_GOOD] = 0
         raise
     finally:
@@ -152,42 +152,48 @@ def disarm(pipeline, reason):
     pipeline._s[_FAULT] = _REFUSED
 
 
-def _answer(pipeline, condition, data, rows, windows):
+def _answer(section, pipeline, condition, golden):
+    # The section is read once, from its begin to its end: what is asked before what is wanted
+    size, read, end = section
     model = pipeline.model
     features = pipeline.features
     n_features = len(features.vector)
     n_outputs = model.n_outputs if model else 0
-    n_channels = pipeline.n_channels
-    length = pipeline.length
-    scores_at = (rows * n_features * 2 + 3) & ~3
-    windows_at = scores_at + rows * n_outputs * 4
-    vectors_at = windows_at + windows * length * n_channels * 2
-    if len(data) != vectors_at + windows * n_features * 2:
-        raise Refused("golden.size", "it has %d bytes" % len(data))
-    at = 0
-    for row in range(rows):
-        vector = array("h", data[at : at + 2 * n_features])
-        at += 2 * n_features
+    rows, windows, length = golden["rows"], golden["windows"], pipeline.length
+    pad = rows * n_features * 2 & 2
+    values = windows * (length * pipeline.n_channels + n_features)
+    if size != rows * (n_features * 2 + n_outputs * 4) + pad + values * 2:
+        raise Refused("golden.size", "it has %d bytes" % size)
+    vector = array("h", bytes(2 * n_features))
+    given = hashlib.sha256()  # of the scores, of which there may be many
+    for _ in range(rows):
+        read(vector)
         model.predict(vector, pipeline.scores)
-        wanted = array("i", data[scores_at : scores_at + 4 * n_outputs])
-        scores_at += 4 * n_outputs
-        for i in range(n_outputs):
-            if wanted[i] != pipeline.scores[i]:
-                raise Refused("golden.scores", "at row %d of them" % row)
-    at = windows_at
-    for window in range(windows):
+        given.update(pipeline.scores)
+    read(bytearray(pad))
+    wanted = hashlib.sha256()
+    for _ in range(rows):
+        read(pipeline.scores)
+        wanted.update(pipeline.scores)
+    sample = array("h", bytes(2 * pipeline.n_channels))
+    answers = array("h")
+    for _ in range(windows):
         if condition:
             condition.reset()
         pipeline.window.reset()
         for _ in range(length):
-            sample = array("h", data[at : at + 2 * n_channels])
-            at += 2 * n_channels
+            read(sample)
             if condition:
                 condition.apply(sample, sample)
             pipeline.window.push(sample, 1)
         features.compute(pipeline.window)
-        wanted = array("h", data[vectors_at : vectors_at + 2 * n_features])
-        vectors_at += 2 * n_features
-        for i in range(n_features):
-            if wanted[i] != features.vector[i]:
-                raise Refused("golden.features", "window %d, feature %d" % (window, i))
+        answers.extend(features.vector)
+    for i in range(len(answers)):
+        if i % n_features == 0:
+            read(vector)
+        if answers[i] != vector[i % n_features]:
+            end()
+            raise Refused("golden.features", "window %d, feature %d" % divmod(i, n_features))
+    end()
+    if given.digest() != wanted.digest():
+        raise Refused("golden.scores")
