@@ -3,6 +3,7 @@
 Whatever happens, the prompt is reached. Your own part of the application is /setup.py, see sensewell/start.py.
 """
 
+import gc
 import sys
 
 
@@ -26,6 +27,8 @@ def load():
 
 
 if __name__ == "__main__":
+    if hasattr(gc, "threshold"):
+        gc.threshold(4096)  # what stays shall lie close together: a large model needs its room in one piece
     application = load()
     if application:
         application.run()
