@@ -51,12 +51,13 @@ class Install:
                 return size, have
         return 0, None
 
-    def begin(self, at=0, again=False, twice=False):
+    def begin(self, at=0, again=False, twice=False, freed=0):
         """Make the idle slot ready; returns the path to write to.
 
         at: go on behind so many bytes, all that partial() found; it is for the caller to know that they are right.
         again: take even a bundle that failed on probation here. A bundle on probation gives way, if what it replaced is
-        confirmed: that is active again from here on. twice: even beside itself, for other code. Raises
+        confirmed: that is active again from here on. twice: even beside itself, for other code. freed: so many bytes of
+        the slot's other files will be removed before anything is written. Raises
         Refused("slots.pinned"); ("slots.active") if it is the active bundle; ("slots.failed_before"); ("slots.space");
         ("slots.partial") if `at` is not what is there.
         """
@@ -80,7 +81,7 @@ class Install:
         arriving = self._is(to, (_WRITING,))
         if at and not (arriving and at == here <= self._size):
             raise Refused("slots.partial", "%d bytes are there" % here)
-        free = _free(j.folder) + (0 if at else here & -_BLOCK)
+        free = _free(j.folder) + freed + (0 if at else here & -_BLOCK)
         if free < self._size - at + _SPARE * _BLOCK:
             raise Refused("slots.space", "%d bytes are free, %d must come" % (free, self._size - at))
         if not arriving or failed != j.failed:

@@ -100,6 +100,16 @@ class _Look:
         known = self.journal.slots["ab".index(path[len(SLOTS) + 1])] if self.journal else None
         return digest is not None and known is not None and bytes(known.digest) == digest[:16]
 
+    def idle(self) -> list[str]:
+        """The slots of which one is given up for what comes."""
+        return [slot for slot in "ab" if slot != self.active or self.state(slot) == _PROBATION]
+
+    def code_bytes(self) -> int:
+        """What the code in the slot that is given up takes of the flash at least."""
+        folders = [f"{SLOTS}/{slot}/" for slot in self.idle()]
+        sizes = [[size for path, (_, size) in self.files.items() if path.startswith(one)] for one in folders]
+        return min(sum(map(_blocks, one)) for one in sizes) * _BLOCK
+
     def blocks(self, slot: str) -> int:
         """What the slot takes of the flash, its code included."""
         inside = [size for path, (_, size) in self.files.items() if path.startswith(f"{SLOTS}/{slot}")]
@@ -318,7 +328,8 @@ class _Deploy:
         else:
             copied = self._stage(look, wanted, parts, len(content), sender)
             plan.before(board, NEW)
-            path, at = ast.literal_eval(self._told(scripts.BEGIN.format(code=NEW, **asked), "BEGUN"))
+            begin = scripts.BEGIN.format(code=NEW, freed=look.code_bytes(), **asked)
+            path, at = ast.literal_eval(self._told(begin, "BEGUN"))
             code = path.removesuffix(".swb")
             board.exec(scripts.REMOVE.format(paths=[code]), timeout_s=60)
             board.exec(scripts.MOVE.format(new=NEW, code=code))
@@ -386,8 +397,7 @@ class _Deploy:
         """In blocks: is there room for the staged files, and then, in the slot that is given up, for the bundle?"""
         if look.free is None:
             return
-        idle = [slot for slot in "ab" if slot != look.active or look.state(slot) == _PROBATION]
-        need = max(staged, staged + bundle - min(map(look.blocks, idle))) * _BLOCK + _SPARE
+        need = max(staged, staged + bundle - min(map(look.blocks, look.idle()))) * _BLOCK + _SPARE
         if look.free < need:
             raise SensewellError(
                 f"the flash of {self.name} is too full: {need // 1024} KiB are needed while deploying, "

@@ -144,7 +144,7 @@ BEGIN = (
     at, have = install.partial()
     if not have or have != {prefixes!r}.get(at):
         at = 0
-    path = install.begin(at, {again!r}, True)
+    path = install.begin(at, {again!r}, True, {freed})
     print("BEGUN", repr((path, at)))
 except MemoryError:
     print("MEMORY", gc.mem_free())

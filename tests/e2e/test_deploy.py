@@ -200,6 +200,32 @@ def test_of_a_bundle_only_changed_sections_travel(board: Board, bundles: dict[st
     assert active(board) == other.read_bytes() and decisions(board)
 
 
+def test_a_bundle_of_100_kib_is_proven_and_decides(board: Board, tmp_path: Path) -> None:
+    """Half of it model, which stays in RAM, half golden vectors, which do not; and 2 KiB that only travel."""
+    manifest = tiny_bundle.manifest(n_channels=6, length=256, hop=128, n_features=8)
+    model = tiny_bundle.forest(8, 2, 60, 7)
+    golden = tiny_bundle.golden(manifest, model, 256, 16)
+    paths = []
+    for number in range(2):
+        manifest["version"] = number + 1
+        sections = {"model": model, "golden": golden, "card": random.Random(number).randbytes(2048)}
+        paths.append(write(tmp_path / f"{number}.swb", tiny_bundle.write(manifest, sections)))
+    assert min(path.stat().st_size for path in paths) >= 100 * 1024
+    whole = deploy(board, paths[0])
+    confirm(board)
+    near = deploy(board, paths[1])
+    again = deploy(board, paths[1])
+    for what, done in (("whole", whole), ("one section of 2 KiB changed", near), ("unchanged", again)):
+        print(f"100 KiB, {what}: {done.bytes_sent} bytes, {done.seconds:.1f} s")
+    assert 2048 < near.bytes_sent < 4096 < whole.bytes_sent and again.bytes_sent == 0
+    assert active(board) == paths[1].read_bytes()
+    rows = np.random.default_rng(6).integers(-3000, 3000, (600, 6)).astype(np.int16)
+    recording = Recording("six", rows, 50, "class0", "1")
+    played = run.play([board], [recording], [run.Way("clean")])["clean"]
+    host = run.play_on_host(paths[1].read_bytes(), [recording], [run.Way("clean")])["clean"]
+    assert played[0].same(host[0]) and 0 in [one["source"] for one in played[0].decisions]  # of the model, too
+
+
 def test_only_what_the_bundle_needs_is_sent(board: Board) -> None:
     modules = {name for name in files(board) if name.startswith("/slot/a/sensewell/")}
     assert "/slot/a/sensewell/pipeline.mpy" in modules and "/slot/a/sensewell/model/trees.mpy" in modules
