@@ -38,6 +38,13 @@ def sound(version: int, trees: int, *by: int) -> bytes:
     return signed(tiny_bundle.write(manifest, {"model": model, "golden": tiny_bundle.golden(manifest, model)}), *by)
 
 
+def with_zeros(size: int) -> tuple[bytes, int]:
+    """A sound bundle with a section of so many zero bytes: all but these, and how many there are at its end."""
+    manifest, model, golden = parts()
+    whole = signed(tiny_bundle.write(manifest, {"golden": golden, "model": model, "zeros": bytes(size)}))
+    return whole[:-size], size
+
+
 GOODS = {
     "a": sound(11, 3, 4),
     "b": sound(12, 4, 5),
@@ -72,11 +79,9 @@ def everything() -> list[Case]:
         add(reason, reason.partition(".")[2], good if reason != "slots.failed_before" else signed(changed(version=4)))
     add("slots.size", "larger", good)
     add("slots.space", data=good, fill=TOO_LARGE)
-    manifest, model, golden = parts()
-    huge = tiny_bundle.write(manifest, {"golden": golden, "model": model, "zeros": bytes(280_000)})
-    huge = signed(huge)
-    ends = len(huge.rstrip(b"\0"))
-    add("bundle.memory", data=huge[:ends], fill=len(huge) - ends, huge=True)
+    data, fill = with_zeros(280_000)
+    add("bundle.memory", data=data, fill=fill)
+    add("bundle.missing", "read", good)
     for kib in (1, 2, 3, 4, 5, 6):
         add("bundle.memory slots.memory signature.memory memory", "memory", good, kib=kib)
     for number, case in enumerate(found):

@@ -291,6 +291,20 @@ class Bench:
         self.flash.fail_at = 1
         job.begin()
 
+    def do_read(self, case):
+        # The flash does not give back what it holds, once
+        slots = self.slots()
+        prove = slots.prove
+
+        def failing(path):
+            self.flash.read_fail_at = self.flash.reads + 2
+            return prove(path)
+
+        slots.prove = failing
+        job = self.job(slots, case)
+        self.send(job, case)
+        job.commit()
+
     def do_memory(self, case):
         # All but some KiB of the heap is taken
         slots = self.slots()
