@@ -15,6 +15,7 @@ from binascii import hexlify
 from sensewell import command, trust_store
 from sensewell.build.node import compose
 from sensewell.install import Install
+from sensewell.journal import Journal
 from sensewell.policy import of_board
 from sensewell.refusal import Refused
 from sensewell.sensor.replay import Replay
@@ -160,8 +161,11 @@ class Bench:
     # -- cases ---------------------------------------------------------------------------------------------------------
     def run(self, case):
         """Go through a case; "" or what is wrong. After it the good bundle `case["good"]` runs."""
+        before = in_force()
         self.got = got = self.provoke(case)
         gc.collect()
+        if in_force() != before:
+            return "the journal has another bundle active"
         if got not in case["reason"].split():
             return "refused as %s, not as %s" % (got, case["reason"])
         if case["how"] == "install" and got != "slots.space":
@@ -326,6 +330,13 @@ class Bench:
         finally:
             taken = None
             gc.collect()
+
+
+def in_force():
+    """What the journal on flash says of the active slot: which, and its bundle's digest."""
+    journal = Journal("/slot")
+    assert journal.load()
+    return journal.active, journal.slots[journal.active].digest
 
 
 def run(crate, only=None, flash=None, remount=None):
