@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sensewell_host.advice import with_advice
 from sensewell_host.board import Board, BoardInfo, BoardScriptError
 from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
@@ -87,7 +88,8 @@ class Beliefs:
                     newest = trust.accept(data, newest)
                     newer.append(data)
             except Refused as refused:
-                raise SensewellError(f"{info.name} would not accept this trust root: {refused}") from refused
+                said = f"{info.name} would not accept this trust root: {with_advice(refused)}"
+                raise SensewellError(said) from refused
         develops = unsigned or (self.unsigned and not chain)
         if newest is None and not develops:
             raise SensewellError(
@@ -99,7 +101,7 @@ class Beliefs:
             Bundle.open(content, policy)
         except Refused as refused:
             if refused.reason not in ("bundle.clock", "bundle.expired"):  # the board has the clock
-                said = f"{info.name} would refuse the bundle: {refused}; nothing was written"
+                said = f"{info.name} would refuse the bundle: {with_advice(refused, 'nothing was written')}"
                 raise SensewellError(said) from refused
         first = not newer or develops or self.unsigned or self.root is None or self.active is None
         if not first and not _believed(newest, self.active or b""):
@@ -192,7 +194,7 @@ def _store(board: Board, code: str, roots: Sequence[bytes]) -> None:
     board.soft_reset()
     said = board.exec(_STORE.format(code=code, roots=list(roots)), timeout_s=120).strip()
     if said != "STORED":
-        raise SensewellError(f"the board does not take the trust root: {said}")
+        raise SensewellError(f"the board does not take the trust root: {with_advice(said.partition(' ')[2] or said)}")
 
 
 def _believed(root: Any, bundle: bytes) -> bool:

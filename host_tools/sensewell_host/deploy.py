@@ -31,6 +31,7 @@ from typing import Any
 
 from sensewell_host import believe, delta, runtime
 from sensewell_host import deploy_scripts as scripts
+from sensewell_host.advice import with_advice
 from sensewell_host.board import Board, BoardError, BoardScriptError
 from sensewell_host.device_path import DEVICE
 from sensewell_host.errors import SensewellError
@@ -236,6 +237,7 @@ class _Deploy:
     name: str = "the board"
     arch: str = ""
     leftovers: list[str] = field(default_factory=list)
+    chosen: tuple[str, ...] = ()  # development mode, if this deploy chooses it: a deploy that fails takes that back
 
     def run(
         self,
@@ -261,7 +263,9 @@ class _Deploy:
         tops = {f"/{name}": (DEVICE / name).read_bytes() for name in ("boot.py", "main.py")} if with_main else {}
         loader = {LOADER: (DEVICE / "loader.py").read_bytes()}
 
-        plan = believe.look(board).plan(content, info, chain, unsigned)
+        beliefs = believe.look(board)
+        plan = beliefs.plan(content, info, chain, unsigned)
+        self.chosen = (believe.DEVELOPMENT,) if plan.unsigned and not beliefs.unsigned else ()
         look = _survey(board, SLOTS, [*tops, *own, LOADER], believe.journal(board))
         if look.journal and look.journal.flags & 1:
             raise SensewellError(f"the active bundle of {info.name} is pinned: `sensewell slots unpin` first")
@@ -318,6 +322,7 @@ class _Deploy:
             "digest": _digest(content),
             "prefixes": delta.prefix(content, {digest for digest, _ in look.files.values()}),
             "again": self.again,
+            "expires": "expires" in self.manifest,
         }
         idle = "b" if look.active == "a" else "a"
         if look.state(idle) in _ARRIVED and self._holds(look, idle, wanted):
@@ -339,6 +344,7 @@ class _Deploy:
         sender.tell("switching over")
         renames = [(path + ".part", path) for path in small]
         self._told(scripts.SWITCH.format(code=code, renames=renames, **asked), "SWITCHED")
+        self.leftovers = []  # what was brought is what runs
         return replace(
             result,
             bytes_sent=sender.bytes,
@@ -365,7 +371,7 @@ class _Deploy:
         sender.total = sum(map(len, send.values())) + bundle_bytes
         inside = len(NEW) + 1
         stray = [path for path in look.files if path.startswith(NEW + "/") and path[inside:] not in found]
-        self.leftovers = [NEW, _PACKED, *parts]
+        self.leftovers = [NEW, _PACKED, *parts, *self.chosen]
         board.exec(scripts.REMOVE.format(paths=[*stray, _PACKED]), timeout_s=60)
         if copies:
             pairs = [(source, f"{NEW}/{path}") for source, path in copies.items()]
@@ -413,10 +419,10 @@ class _Deploy:
         if word == wanted:
             return rest
         if word == "MEMORY":
-            raise SensewellError(f"the bundle does not fit into the RAM of {self.name}; the board keeps what it had")
+            full = with_advice("bundle.memory", "the board keeps what it had")
+            raise SensewellError(f"the bundle does not fit into the RAM of {self.name}: {full}")
         reason = rest.partition(" | ")[2] or rest or "it gave no reason"
-        hint = "; say --again to try it all the same" if "slots.failed_before" in reason else ""
-        raise SensewellError(f"{self.name} refuses the bundle: {reason}; the board keeps what it had{hint}")
+        raise SensewellError(f"{self.name} refuses the bundle: {with_advice(reason, 'the board keeps what it had')}")
 
 
 def _survey(board: Board, folder: str, paths: Collection[str], journal: Any = None) -> _Look:

@@ -123,19 +123,30 @@ with open({source!r}, "rb") as file, open({path!r}, "ab") as target:
 """
 
 # What the code of the new application does on the board; it is found in `code`. A large model needs its room in one
-# piece: collecting early keeps what is small together.
+# piece: collecting early keeps what is small together. For bundles that expire the setup.py that will run with it,
+# or does already, is asked for the time.
 _PRELUDE = """
 import sys, gc
 gc.threshold(4096)
 sys.path.insert(0, {code!r})
 def refused(error):
     print("REFUSED", getattr(error, "reason", type(error).__name__), "|", error)
+def now_s():
+    for path in ("/setup.py.part", "/setup.py"):
+        try:
+            with open(path) as file:
+                text = file.read()
+        except OSError:
+            continue
+        names = {{"__name__": "setup"}}
+        exec(text, names)
+        return names["now_s"]() if "now_s" in names else None
 try:
     from sensewell.slots import Slots
     from sensewell.install import Install
     from sensewell.policy import of_board
     from sensewell.start import prover
-    slots = Slots(prover(of_board({board!r})))
+    slots = Slots(prover(of_board({board!r}, now_s() if {expires!r} else None)))
     install = Install(slots, {size}, {digest!r})
 """
 BEGIN = (

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sensewell_host.advice import with_advice
 from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
 
@@ -155,7 +157,7 @@ def inspect(path: Path | str) -> dict[str, Any]:
         data = path.read_bytes()
     except OSError as error:
         raise SensewellError(f"cannot read the bundle {path}: {error.strerror}") from error
-    bundle = _proven(data, f"{path} is not a bundle that a board would run")
+    bundle = _proven(data, f"{path} is not a bundle that a board would run", with_advice)
     manifest_bytes = struct.unpack_from(HEADER, data)[3]
     text = data[HEADER_BYTES : HEADER_BYTES + manifest_bytes]
     return {
@@ -201,13 +203,13 @@ def _check_keys(entry: Any, place: str) -> None:
             _check_keys(value, f"{place}.{key}" if place else key)
 
 
-def _proven(data: bytes, otherwise: str) -> Any:
+def _proven(data: bytes, otherwise: str, say: Callable[[object], str] = str) -> Any:
     try:
         bundle = Bundle.open(data)
         limits(bundle.manifest)
         bundle.prove(Pipeline(bundle))
     except Refused as refused:
-        raise SensewellError(f"{otherwise}: {refused}") from refused
+        raise SensewellError(f"{otherwise}: {say(refused)}") from refused
     return bundle
 
 

@@ -321,6 +321,34 @@ def test_a_bundle_for_another_board_architecture_or_device_is_named(board: Board
     assert runs(board)[0] == good.read_bytes()
 
 
+def test_development_mode_is_chosen_only_by_a_deploy_that_is_not_refused(board: Board, make: Make) -> None:
+    deploy(board, make(FIRST, release=5))
+    confirm(board)
+    ran = runs(board)
+    with pytest.raises(SensewellError, match=r"slots\.rollback.*keeps what it had; pack it with a higher --release"):
+        deploy(board, make(release=4), unsigned=True)
+    assert not board_slots.status(board)["unsigned"] and runs(board) == ran
+    deploy(board, make(release=5), unsigned=True)
+    with pytest.raises(SensewellError, match=r"slots\.rollback"):
+        deploy(board, make(release=4), unsigned=True)
+    assert board_slots.status(board)["unsigned"]  # another deploy chose it
+
+
+def test_an_expiry_is_judged_by_the_clock_of_the_setup_that_comes_or_is_there(
+    board: Board, make: Make, tmp_path: Path
+) -> None:
+    soon, late = make(FIRST, expires={"at": 2000}), make(FIRST, expires={"at": 1000})
+    with pytest.raises(SensewellError, match=r"bundle\.clock.*keeps what it had; give the board a clock"):
+        deploy(board, soon)
+    setup = tmp_path / "setup.py"
+    setup.write_text(SETUP + "def now_s():\n    return 1000\n")
+    deploy(board, soon, setup=setup)
+    assert board.get(believe.active_path(board) or "") == soon.read_bytes()
+    with pytest.raises(SensewellError, match=r"bundle\.expired.*now it is 1000.*pack it with a later --expires"):
+        deploy(board, late)
+    assert board.get(believe.active_path(board) or "") == soon.read_bytes()
+
+
 def test_an_older_release_is_refused_and_the_board_goes_on(board: Board, make: Make) -> None:
     five = make(FIRST, release=5)
     deploy(board, five, trust=chain_of(ONE))

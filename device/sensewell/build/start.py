@@ -47,6 +47,7 @@ def prover(policy):
         try:
             bundle = Bundle.open(path, policy)
             bundle.prove(Pipeline(bundle))
+            limits(bundle.manifest)  # nobody else reads them before it runs
             return bundle.version, bundle.manifest.get("release", 0)
         finally:
             thrifty(False)
