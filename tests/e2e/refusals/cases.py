@@ -39,8 +39,9 @@ def sound(version: int, trees: int, *by: int) -> bytes:
 
 
 def with_zeros(size: int) -> tuple[bytes, int]:
-    """A sound bundle with a section of so many zero bytes: all but these, and how many there are at its end."""
+    """A bundle whose model is so many zero bytes: all but these, and how many there are at its end."""
     manifest, model, golden = parts()
+    manifest["model"]["section"] = "zeros"
     whole = signed(tiny_bundle.write(manifest, {"golden": golden, "model": model, "zeros": bytes(size)}))
     return whole[:-size], size
 
