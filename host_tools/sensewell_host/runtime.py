@@ -164,6 +164,12 @@ def all_modules() -> list[str]:
     return found
 
 
+def simulated_parts() -> list[str]:
+    """The modules of the simulated sensors: sent to a board that shall try drivers without a part at hand."""
+    paths = (DEVICE / "sensewell_sim").glob("*.py")
+    return sorted(path.parent.name if path.stem == "__init__" else f"{path.parent.name}.{path.stem}" for path in paths)
+
+
 def target(module: str) -> str:
     """Where a module goes on the board, e.g. /lib/sensewell/guard.mpy."""
     return "/lib/" + _source(module).relative_to(DEVICE).with_suffix(".mpy").as_posix()

@@ -2,26 +2,6 @@
 
 from array import array
 
-from sensewell.sensor.adc import Adc
-from sensewell.sensor.adxl345 import Adxl345
-from sensewell.sensor.bme280 import Bme280
-from sensewell.sensor.ds18b20 import Ds18b20
-from sensewell.sensor.gpio import Gpio
-from sensewell.sensor.ina219 import Ina219
-from sensewell.sensor.lsm6ds3 import Lsm6ds3
-from sensewell.sensor.mpu6050 import Mpu6050
-from sensewell.sensor.pulse import Pulse
-from sensewell.sensor.sht3x import Sht3x
-from sensewell_sim.adxl345 import Adxl345 as SimAdxl345
-from sensewell_sim.bme280 import Bme280 as SimBme280
-from sensewell_sim.bus import Bus
-from sensewell_sim.ds18b20 import OneWire
-from sensewell_sim.ina219 import Ina219 as SimIna219
-from sensewell_sim.lsm6ds3 import Lsm6ds3 as SimLsm6ds3
-from sensewell_sim.mpu6886 import Mpu6886
-from sensewell_sim.pins import AdcPin, Pin
-from sensewell_sim.sht3x import Sht3x as SimSht3x
-
 MISSING = -32768
 
 
@@ -54,47 +34,79 @@ class World:
         """The reasons of n steps."""
         return [self.step()[0] for _ in range(n)]
 
-    # -- how each is built ---------------------------------------------------------------------------------------------
+    # imported only when asked for: on a small board not all of them have room at once
 
-    def _i2c(self, part, driver):
+    def _on_bus(self, part, driver, **options):
+        from sensewell_sim.bus import Bus
+
         self.part = part
         self.bus = Bus(part, clock=self.now_us)
-        self.sensor = driver(self.bus, clock=self.now_ms)
+        self.sensor = driver(self.bus, clock=self.now_ms, **options)
 
-    def _mpu6050(self):
-        self._i2c(Mpu6886(who=0x68), Mpu6050)
+    def _mpu6050(self, who=0x68):
+        from sensewell.sensor.mpu6050 import Mpu6050
+        from sensewell_sim.mpu6886 import Mpu6886
+
+        self._on_bus(Mpu6886(who=who), Mpu6050)
 
     def _mpu6886(self):
-        self._i2c(Mpu6886(), Mpu6050)
+        self._mpu6050(0x19)
 
     def _lsm6ds3(self):
-        self._i2c(SimLsm6ds3(), Lsm6ds3)
+        from sensewell.sensor.lsm6ds3 import Lsm6ds3
+        from sensewell_sim.lsm6ds3 import Lsm6ds3 as Part
+
+        self._on_bus(Part(), Lsm6ds3)
 
     def _adxl345(self):
-        self._i2c(SimAdxl345(), lambda bus, clock: Adxl345(bus, clock=clock, us=self.now_us))
+        from sensewell.sensor.adxl345 import Adxl345
+        from sensewell_sim.adxl345 import Adxl345 as Part
+
+        self._on_bus(Part(), Adxl345, us=self.now_us)
 
     def _bme280(self):
-        self._i2c(SimBme280(), Bme280)
+        from sensewell.sensor.bme280 import Bme280
+        from sensewell_sim.bme280 import Bme280 as Part
+
+        self._on_bus(Part(), Bme280)
 
     def _sht3x(self):
-        self._i2c(SimSht3x(), Sht3x)
+        from sensewell.sensor.sht3x import Sht3x
+        from sensewell_sim.sht3x import Sht3x as Part
+
+        self._on_bus(Part(), Sht3x)
 
     def _ina219(self):
-        self._i2c(SimIna219(), Ina219)
+        from sensewell.sensor.ina219 import Ina219
+        from sensewell_sim.ina219 import Ina219 as Part
+
+        self._on_bus(Part(), Ina219)
 
     def _ds18b20(self):
+        from sensewell.sensor.ds18b20 import Ds18b20
+        from sensewell_sim.ds18b20 import OneWire
+
         self.part = self.bus = OneWire(clock=self.now_us)
         self.sensor = Ds18b20(self.part, clock=self.now_ms)
 
     def _adc(self):
+        from sensewell.sensor.adc import Adc
+        from sensewell_sim.pins import AdcPin
+
         self.part = AdcPin()
         self.sensor = Adc((self.part, AdcPin(20000)), clock=self.now_ms)
 
     def _pulse(self):
+        from sensewell.sensor.pulse import Pulse
+        from sensewell_sim.pins import Pin
+
         self.part = Pin()
         self.sensor = Pulse(self.part, clock=self.now_ms, us=self.now_us)
 
     def _gpio(self):
+        from sensewell.sensor.gpio import Gpio
+        from sensewell_sim.pins import Pin
+
         self.part = Pin(1)
         self.sensor = Gpio(self.part, clock=self.now_ms)
 

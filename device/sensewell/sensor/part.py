@@ -13,7 +13,7 @@ read(row) -> t_ms, as the node wants it, with three outcomes:
 | sensor.nack      | nobody answers at the address                                                            |
 | sensor.stuck_bus | the bus does not move: a line is held low                                                |
 | sensor.id        | another part answers, or bits of the bus are stuck                                       |
-| sensor.brownout  | what was configured is gone: the part has started anew by itself                         |
+| sensor.brownout  | what was configured is not there: the part has started anew by itself, or holds nothing  |
 | sensor.crc       | a checksum is wrong                                                                      |
 | sensor.timeout   | the part answers, is configured, and measures nothing new                                |
 """
@@ -62,7 +62,8 @@ class Part:
         _start()            check who it is, configure it; Refused or OSError if that fails
         _fetch(row, now)    fill the row, return the sample's time; -1 if there is nothing new
         config              registers and values in turns, as _start wrote them: each is looked at from time to time
-    `reason`: "" or what is wrong now. `faults`: {reason: how often it was met}. `starts`: how often it was started.
+    `reason`: "" or what is wrong now. `faults`: {reason: how often it was met}, `errors`: in all, `last_reason`: the last
+    of them. `starts`: how often it was started.
     """
 
     n_channels = 0
@@ -76,7 +77,8 @@ class Part:
         self.reason = ""
         self.detail = ""
         self.faults = {}
-        self.starts = 0
+        self.last_reason = ""
+        self.starts = self.errors = 0
         self.t_ms = self._tried_ms = self._fresh_ms = 0
         self._up = self._warm = False
         self._left = _CHECK_N
@@ -92,6 +94,7 @@ class Part:
             if not self._up:
                 self._tried_ms = now
                 self._start()
+                self._check_all()
                 self.starts += 1
                 self._up = True
                 self._warm = False
@@ -109,8 +112,7 @@ class Part:
                 self.t_ms = t_ms & _T_MASK
                 return self.t_ms
             if (now - self._fresh_ms) & _T_MASK > self.timeout_ms:
-                for _ in range((len(self.config) >> 1) or 1):
-                    self._check()
+                self._check_all()
                 raise Refused("sensor.timeout", "nothing new for %d ms" % self.timeout_ms)
         except Refused as e:
             fault = e
@@ -127,7 +129,8 @@ class Part:
             return now
         self._up = False
         self._tried_ms = now
-        self.reason = fault.reason
+        self.errors += 1
+        self.reason = self.last_reason = fault.reason
         self.detail = str(fault)[len(fault.reason) + 2 :]
         self.faults[fault.reason] = self.faults.get(fault.reason, 0) + 1
         raise fault
@@ -163,6 +166,10 @@ class Part:
     def _configure(self):
         for i in range(0, len(self.config), 2):
             self._put(self.config[i], self.config[i + 1])
+
+    def _check_all(self):
+        for _ in range((len(self.config) >> 1) or 1):
+            self._check()
 
     def _check(self):
         # One register of the configuration, another one each time

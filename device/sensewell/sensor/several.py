@@ -31,7 +31,8 @@ class Several:
     """parts: (driver, every_ms, max_age_ms) each. every_ms: 0 is at each read. max_age_ms: how long a value may stand in
     for the next one; what is older, or was never there, is MISSING. One part's fault touches no other's channels.
 
-    `reason`: of the first part that has one, "" else. `errors`: exceptions of parts. The time of a row is the clock's.
+    `reason`: of the first part that has one, "" else. `errors`: exceptions of parts; `last_error`, `last_reason`: of the
+    last one. The time of a row is the clock's.
     """
 
     def __init__(self, *parts, clock=ticks_ms):
@@ -39,6 +40,7 @@ class Several:
         self.clock = clock
         self.errors = 0
         self.last_error = None
+        self.last_reason = ""
         self._s = array("i")
         at = 0
         for part, every_ms, max_age_ms in parts:
@@ -73,6 +75,7 @@ class Several:
                 except Exception as error:
                     self.errors += 1
                     self.last_error = error
+                    self.last_reason = getattr(error, "reason", "sensor.error")
             taken = s[at + _TAKEN]
             good = taken >= 0 and (now - taken) & _T_MASK <= s[at + _AGE]
             if not good and taken >= 0:
