@@ -22,8 +22,8 @@ _DEPTH = const(32)
 
 
 class Adxl345(Simulated):
-    """levels: ax ay az in mg. per_mille: of its nominal period, 1000 is right. `made`, `dropped`: samples ever measured,
-    and those that a full FIFO let go."""
+    """levels: ax ay az in mg. per_mille: of its nominal period, 1000 is right. `made`, `dropped`: samples ever
+    measured, and those that a full FIFO let go."""
 
     IDENTITY = 0
     POWER_UP = bytes((0, 0xE5, _BW_RATE, 0x0A, _INT_SOURCE, 2))

@@ -30,7 +30,7 @@ _ETIMEDOUT = const(110)
 
 
 class Bus:
-    """Behaves as machine.I2C towards drivers. clock: ticks in us, for all its parts. `transfers`: how many there were."""
+    """Behaves as machine.I2C towards drivers. clock: ticks in us, for all its parts. `transfers`: how many."""
 
     def __init__(self, *parts, clock=ticks_us):
         self.parts = {}

@@ -1,6 +1,7 @@
 """A simulated SHT3x: it takes commands and answers in words with CRC. What it measures are raw readings of 16 bits."""
 
 from sensewell.sensor.crc import sensirion
+
 from sensewell_sim.bus import T_MASK, Simulated
 
 _ENODEV = 19

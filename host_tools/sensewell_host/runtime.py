@@ -218,9 +218,18 @@ def _source(module: str) -> Path:
     return path
 
 
+def imported_by(path: Path) -> tuple[str, ...]:
+    """Device modules that a file of the user's imports, such as sensor drivers; simulated parts, too."""
+    return tuple(_of_device(_imported.__wrapped__(path)))
+
+
 def _imports(path: Path) -> list[str]:
-    """Modules of the package that `path` imports."""
-    return [name for name in _imported(path) if name.split(".")[0] == "sensewell" and module_path(name)]
+    """Device modules that `path` imports."""
+    return _of_device(_imported(path))
+
+
+def _of_device(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.split(".")[0] in ("sensewell", "sensewell_sim") and module_path(name)]
 
 
 @cache

@@ -51,7 +51,7 @@ def load(board: boards.Board, arch: str) -> None:
     board.mkdirs(NATIVE)
     for name, content in runtime.native_modules(arch).items():
         board.put(f"{NATIVE}/{name}.mpy", content)
-    for path in [*HELPERS, RUNNER]:
+    for path in [*HELPERS, *(ROOT / "device" / "examples").glob("*.py"), RUNNER]:
         board.put(f"/lib/{path.stem}.mpy", runtime.compile_file(path, arch, optimise="-O0"))
 
 

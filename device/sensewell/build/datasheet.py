@@ -16,7 +16,8 @@ def channels(part):
     found = []
     for line in part.table().strip().split("\n"):
         name, unit, scale, offset = line.split()[:4]
-        found.append({"name": name, "unit": "" if unit == "-" else unit, "scale": float(scale), "offset": float(offset)})
+        unit = "" if unit == "-" else unit
+        found.append({"name": name, "unit": unit, "scale": float(scale), "offset": float(offset)})
     return found
 
 

@@ -40,8 +40,8 @@ class Adxl345(Part):
     """rate_hz: 25, 50, 100 .. 3200 (I2C at 400 kHz carries about 800). Three channels: ax ay az, 256 counts a g.
     us: a clock, ticks in us.
 
-    `lost`: samples that went from the full FIFO. The part only tells that it ran over; how many it lost follows from its
-    rate, as measured to some 0.05 %: exact for gaps up to about 1,000 samples.
+    `lost`: samples that went from the full FIFO. The part only tells that it ran over; how many it lost follows from
+    its rate, as measured to some 0.05 %: exact for gaps up to about 1,000 samples.
     """
 
     n_channels = 3
@@ -149,7 +149,7 @@ class Adxl345(Part):
         return "ax %s\nay %s\naz %s" % (a % (0.75 * noise), a % (0.75 * noise), a % (1.1 * noise))
 
     def self_test(self, **options):
-        """The shift of each channel under the built-in test force, in counts, within the datasheet's at 2.5 to 3.3 V."""
+        """The shift of each channel under the built-in test force, in counts, within the datasheet's at 2.5..3.3 V."""
         from sensewell.build.self_test import respond
 
         self._start()

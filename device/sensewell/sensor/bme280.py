@@ -146,7 +146,7 @@ class Bme280(Part):
         return now
 
     def table(self):
-        """Datasheet: -40..85 degC, 300..1100 hPa, 0..100 %; noise 0.005 K, 3.3 Pa, 0.07 % without filter. It is measured
+        """Datasheet: -40..85 degC, 300..1100 hPa, 0..100 %; noise 0.005 K, 3.3 Pa, 0.07 % without filter. It measures
         in steps of 0.005 K, so temperature and humidity may stand still."""
         return """t degC 0.01 0 lo_raw=-4000 hi_raw=8500
 p Pa 2 70000 noise=1.65 lo_raw=-20000 hi_raw=20000

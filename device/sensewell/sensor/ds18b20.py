@@ -33,7 +33,7 @@ _RESERVED = const(7)
 
 
 class Ds18b20(Part):
-    """rom: 8 bytes as scan() gives them; None: it is the only part on the bus. bits: 9..12. One channel: t, 1/16 degC."""
+    """rom: 8 bytes as scan() gives them; None: it is alone on the bus. bits: 9..12. One channel: t, 1/16 degC."""
 
     n_channels = 1
     name = "DS18B20"

@@ -64,7 +64,7 @@ class Lsm6ds3(Part):
         return now
 
     def table(self):
-        """Datasheet: 0.061 mg and 8.75 mdegree/s a count at the least ranges; noise 90 ug/sqrt(Hz), 7 mdegree/s/sqrt(Hz)
+        """Datasheet: 0.061 mg and 8.75 mdegree/s a count at the least ranges; noise 90 ug/sqrt(Hz), 7 mdeg/s/sqrt(Hz)
         at 208 Hz of bandwidth."""
         mg = 0.061 * self.range_g / 2
         mdps = 8.75 * self.range_dps / 250

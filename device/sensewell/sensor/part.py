@@ -62,8 +62,8 @@ class Part:
         _start()            check who it is, configure it; Refused or OSError if that fails
         _fetch(row, now)    fill the row, return the sample's time; -1 if there is nothing new
         config              registers and values in turns, as _start wrote them: each is looked at from time to time
-    `reason`: "" or what is wrong now. `faults`: {reason: how often it was met}, `errors`: in all, `last_reason`: the last
-    of them. `starts`: how often it was started.
+    `reason`: "" or what is wrong now. `faults`: {reason: how often it was met}, `errors`: in all, `last_reason`: the
+    last of them. `starts`: how often it was started.
     """
 
     n_channels = 0
@@ -98,7 +98,7 @@ class Part:
                 self.starts += 1
                 self._up = True
                 self._warm = False
-                self._fresh_ms = now
+                self._fresh_ms = now = self.clock() & _T_MASK
             t_ms = self._fetch(row, now)
             if t_ms >= 0:
                 self._left -= 1

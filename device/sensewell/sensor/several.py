@@ -28,11 +28,11 @@ _FIELDS = const(7)
 
 
 class Several:
-    """parts: (driver, every_ms, max_age_ms) each. every_ms: 0 is at each read. max_age_ms: how long a value may stand in
-    for the next one; what is older, or was never there, is MISSING. One part's fault touches no other's channels.
+    """parts: (driver, every_ms, max_age_ms) each. every_ms: 0 is at each read. max_age_ms: how long a value may stand
+    in for the next one; what is older, or was never there, is MISSING. One part's fault touches no other's channels.
 
-    `reason`: of the first part that has one, "" else. `errors`: exceptions of parts; `last_error`, `last_reason`: of the
-    last one. The time of a row is the clock's.
+    `reason`: of the first part that has one, "" else. `errors`: exceptions of parts; `last_error`, `last_reason`: of
+    the last one. The time of a row is the clock's.
     """
 
     def __init__(self, *parts, clock=ticks_ms):

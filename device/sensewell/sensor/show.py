@@ -32,7 +32,8 @@ def show(sensor, count=10, every_ms=500, pause=sleep_ms):
             if raw == _MISSING:
                 words.append(channel["name"] + " -")
             else:
-                words.append("%s %.4g %s" % (channel["name"], raw * channel["scale"] + channel["offset"], channel["unit"]))
+                value = raw * channel["scale"] + channel["offset"]
+                words.append("%s %.6g %s" % (channel["name"], value, channel["unit"]))
         print("%d ms  %s" % (t_ms, "  ".join(words)))
         good += row[0] != _MISSING
     return good

@@ -20,7 +20,7 @@ _SHOT = b"\x24\x00"  # high repeatability, no clock stretching
 _STATUS = b"\xf3\x2d"
 _CLEAR = b"\x30\x41"
 _HAS_RESET = const(0x10)
-_SHOT_MS = const(16)
+_SHOT_MS = const(17)  # 15.5, and a tick that had begun
 _T_MASK = const((1 << 30) - 1)
 
 
