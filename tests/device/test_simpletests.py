@@ -2,12 +2,24 @@
 
 import gc
 
+from sensewell.sensor import show
 from sensewell_sim.bus import Bus
+
+sleep_ms = show.sleep_ms
+
+
+def shorter(ms):
+    """No more than a part needs: the DS18B20 converts for 750 ms."""
+    sleep_ms(ms if ms == 800 else 25)
 
 
 def runs(name, bus):
     gc.collect()
-    assert __import__(name + "_simpletest").main(bus, 2) >= 1, name
+    show.sleep_ms = shorter
+    try:
+        assert __import__(name + "_simpletest").main(bus, 2) >= 1, name
+    finally:
+        show.sleep_ms = sleep_ms
 
 
 def test_inertial_simpletests_read_and_test_themselves():

@@ -1,4 +1,4 @@
-"""What the host knows of sensors: which driver modules a setup.py needs, and that no node carries one it does not use."""
+"""What the host knows of sensors: which drivers a setup.py needs, and that no node carries one it does not use."""
 
 from __future__ import annotations
 

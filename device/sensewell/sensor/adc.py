@@ -31,9 +31,6 @@ class Adc(Part):
         self._edge = 1 << (16 - bits)
         self._times = times
 
-    def _start(self):
-        pass
-
     def _fetch(self, row, now):
         i = 0
         times = self._times

@@ -149,6 +149,12 @@ class Part:
 
     # -- for subclasses ------------------------------------------------------------------------------------------------
 
+    def _start(self):
+        pass
+
+    def _fetch(self, row, now):
+        raise NotImplementedError
+
     def _get(self, register):
         self.bus.readfrom_mem_into(self.address, register, self._one)
         return self._one[0]

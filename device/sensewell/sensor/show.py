@@ -10,14 +10,14 @@ except ImportError:
 _MISSING = -32768
 
 
-def show(sensor, count=10, every_ms=500, pause=sleep_ms):
+def show(sensor, count=10, every_ms=500):
     """Read `count` times, a line each; a fault by its name. Returns how many readings there were."""
     row = row_of(sensor)
     channels = sensor.channels()
     last = -1
     good = 0
     for _ in range(count):
-        pause(every_ms)
+        sleep_ms(every_ms)
         try:
             t_ms = sensor.read(row)
         except Exception as error:
