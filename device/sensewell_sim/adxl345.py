@@ -49,7 +49,8 @@ class Adxl345(Simulated):
         r = self.registers
         if not r[_POWER_CTL] & 8 or not (_INT_SOURCE <= register <= _FIFO_STATUS):
             return
-        new = self.due((320000 * self.per_mille // 1000) >> (r[_BW_RATE] - 5) if r[_BW_RATE] > 4 else 640000)
+        rate = max(r[_BW_RATE] & 15, 6)
+        new = self.due((320000 * self.per_mille // 1000) >> (rate - 5))
         if new > 3 * _DEPTH:  # nobody will ever see these
             gone = new - 3 * _DEPTH
             self.made += gone

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sensewell_host import runtime
+import pytest
+from sensewell_host import runtime, sensor_facts
+from sensewell_host.dataset.recording import ChannelInfo
+from sensewell_host.errors import SensewellError
 
 SETUP = """
 def sensor():
@@ -40,3 +43,16 @@ def test_every_driver_has_a_simpletest() -> None:
     helpers = {"__init__", "part", "crc", "several", "told", "show", "replay"}
     drivers = {path.stem for path in (folder / "sensewell" / "sensor").glob("*.py")} - helpers
     assert {f"{name}_simpletest" for name in drivers} == {path.stem for path in (folder / "examples").glob("*.py")}
+
+
+def test_a_drivers_limits_go_by_channel_where_counts_mean_the_same() -> None:
+    assert {"mpu6050", "bme280", "ds18b20"} <= set(sensor_facts.drivers())
+    ax, other = ChannelInfo("ax", "m/s2", 9.80665 / 4096), ChannelInfo("light", "lx", 1.0)
+    found = sensor_facts.limits("mpu6050", [ax, other])
+    assert found == {"ax": {"stuck_n": 8, "sat_lo_raw": -32767, "sat_hi_raw": 32767}}
+    for driver in sensor_facts.drivers():
+        infos = [ChannelInfo("ax", "m/s2", 1.0)]
+        with pytest.raises(SensewellError, match=r"say nothing about|none of them is in"):
+            sensor_facts.limits(driver, infos)
+    with pytest.raises(SensewellError, match="there is no driver 'hx711'"):
+        sensor_facts.limits("hx711", [ax])
