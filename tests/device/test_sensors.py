@@ -1,5 +1,6 @@
 """Each driver on its simulated part: readings, limits, faults by name, coming back, self-tests; and no allocation."""
 
+import sys
 from array import array
 
 from lcg import Lcg
@@ -15,6 +16,8 @@ try:
     import micropython
 except ImportError:
     from sensewell._port import micropython
+
+SLOW = sys.platform == "qemu"
 
 
 def refused(reason, function, *args, **options):
@@ -192,7 +195,7 @@ def test_a_false_85_degrees_after_a_brown_out_is_never_given():
 
 def test_an_adxl_counts_what_its_fifo_lost_exactly_and_keeps_its_time():
     gaps = {1500: 700, 1900: 1955, 2300: 331, 2500: 503, 2700: 5001, 2900: 450}  # ms
-    for per_mille in (1000, 985, 1012):
+    for per_mille in (985,) if SLOW else (1000, 985, 1012):
         world = World("adxl345")
         world.part.per_mille = per_mille
         world.period_ms = 9
@@ -211,7 +214,7 @@ def test_an_adxl_counts_what_its_fifo_lost_exactly_and_keeps_its_time():
 
 def test_an_adxl_counts_its_losses_exactly_however_the_loop_stumbles():
     lcg = Lcg(11)
-    for _ in range(5):
+    for _ in range(1 if SLOW else 10):
         world = World("adxl345")
         world.part.per_mille = 980 + lcg.next(41)
         world.us += lcg.next(10000)
