@@ -47,7 +47,8 @@ def test_a_driver_on_a_simulated_part_is_deployed_and_decides(tmp_path: Path) ->
     bundle.write_bytes(tiny_bundle.build(n_channels=6, rate_hz=100, n_features=5, rules=[], name="imu"))
     setup = tmp_path / "setup.py"
     setup.write_text(SETUP)
-    with virtual.session("virt_c3") as running, connect(running.address) as board:
+    # an instruction clock: a busy host must not be taken for a sensor that fails
+    with virtual.session("virt_c3", icount=True) as running, connect(running.address) as board:
         result = deploy(board, bundle, setup=setup, unsigned=True)
         board.soft_reset()
         said = board.exec(RUN, timeout_s=60)
