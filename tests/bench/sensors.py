@@ -17,7 +17,7 @@ BOARD = "virt_c3"
 TESTS = Path(__file__).parents[1]
 ON_BOARD = [Path(__file__).with_name("sensor_on_board.py")]
 ON_BOARD += [TESTS / "device" / f"{name}.py" for name in ("parts", "tiny_bundle", "lcg")]
-SAMPLES = 6000
+SAMPLES = 3000
 
 _RAM = """
 import gc
@@ -55,7 +55,7 @@ def jitter(wire: Board, samples: int, stalls: int) -> tuple[int, int, int, int, 
     """(samples, lost as the node counts, lost as the grid shows, greatest lateness in us, samples by lateness)."""
     wire.soft_reset()
     code = f"from sensor_on_board import jitter\njitter({samples}, {stalls})"
-    said = wire.exec(code, timeout_s=samples // 50 + 60).split()
+    said = wire.exec(code, timeout_s=samples // 10 + 120).split()
     words = [int(word) for word in said[said.index("J") + 1 :]]
     return words[0], words[1], words[2], words[3], words[4:]
 
