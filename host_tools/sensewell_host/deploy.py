@@ -131,14 +131,16 @@ def deploy(
 ) -> DeployResult:
     """Put the bundle file on `board`, with the code it needs, and start it there on probation.
 
-    setup: the user's setup.py. trust: trust root files, oldest first, that the board shall follow up to the newest.
-    unsigned: choose development mode on the board. again: take even a bundle that failed there before.
+    setup: the user's setup.py; the drivers it imports come along. trust: trust root files, oldest first, that the board
+    shall follow up to the newest. unsigned: choose development mode on the board. again: take even a bundle that failed
+    there before.
     Raises SensewellError where bundle and board do not fit (nothing was written), where the board refuses the bundle,
     or where its flash is full; BoardError where the wire breaks. In each case the board keeps what it runs.
     """
     started = time.monotonic()
     manifest, content = read_bundle(bundle)
     own = {"/setup.py": _read_setup(setup)} if setup else {}
+    extra_modules += runtime.imported_by(setup) if setup else ()
     todo = _Deploy(board, content, manifest, _Watchdog(board), progress, again)
     try:
         result = todo.run(with_main, own, extra_modules, trust, unsigned)

@@ -27,11 +27,15 @@ def fit(
     datasheet: Annotated[
         Path | None, typer.Option("--datasheet", help='JSON: {"ax": {"sat_hi_raw": 32760, ...}}: these stand.')
     ] = None,
+    sensor: Annotated[
+        str | None, typer.Option("--sensor", help="A driver, such as mpu6050: what its datasheet says stands.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the [guard] tables of a model.toml here.")
     ] = None,
 ) -> None:
     """Propose limits from a recipe's training recordings (never from those held out); show what each would refuse."""
+    from sensewell_host import sensor_facts
     from sensewell_host.dataset.split import split_by_group
     from sensewell_host.stages import recipe_path
     from sensewell_host.train.guard_fit import fit as find
@@ -39,9 +43,13 @@ def fit(
     from sensewell_host.train.run import load_dataset
 
     recipe = Recipe.load(recipe_path(model))
-    split = split_by_group(load_dataset(recipe), recipe.train, recipe.test)
+    dataset = load_dataset(recipe)
+    split = split_by_group(dataset, recipe.train, recipe.test)
+    known = sensor_facts.limits(sensor, dataset.channels) if sensor else {}
+    for name, settings in _datasheet(datasheet).items():
+        known[name] = known.get(name, {}) | settings
     with console.status("asking the device's guard"):
-        found = find(split.train, recipe.channels, recipe.data_path(), _datasheet(datasheet))
+        found = find(split.train, recipe.channels, recipe.data_path(), known)
     table = Table("channel", "limit", "settings", "refuses", "because", box=None, header_style="bold")
     for limit in found.limits:
         settings = ", ".join(f"{key} {value}" for key, value in limit.settings.items()) or "none"

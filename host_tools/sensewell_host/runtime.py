@@ -164,6 +164,12 @@ def all_modules() -> list[str]:
     return found
 
 
+def simulated_parts() -> list[str]:
+    """The modules of the simulated sensors: sent to a board that shall try drivers without a part at hand."""
+    paths = (DEVICE / "sensewell_sim").glob("*.py")
+    return sorted(path.parent.name if path.stem == "__init__" else f"{path.parent.name}.{path.stem}" for path in paths)
+
+
 def target(module: str) -> str:
     """Where a module goes on the board, e.g. /lib/sensewell/guard.mpy."""
     return "/lib/" + _source(module).relative_to(DEVICE).with_suffix(".mpy").as_posix()
@@ -212,9 +218,18 @@ def _source(module: str) -> Path:
     return path
 
 
+def imported_by(path: Path) -> tuple[str, ...]:
+    """Device modules that a file of the user's imports, such as sensor drivers; simulated parts, too."""
+    return tuple(_of_device(_imported.__wrapped__(path)))
+
+
 def _imports(path: Path) -> list[str]:
-    """Modules of the package that `path` imports."""
-    return [name for name in _imported(path) if name.split(".")[0] == "sensewell" and module_path(name)]
+    """Device modules that `path` imports."""
+    return _of_device(_imported(path))
+
+
+def _of_device(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.split(".")[0] in ("sensewell", "sensewell_sim") and module_path(name)]
 
 
 @cache

@@ -44,14 +44,14 @@ def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def load(board: boards.Board, arch: str) -> None:
-    """The runtime, apart from it the native modules that are built, the test helpers and the runner."""
-    for target, content in runtime.files(arch).items():
+    """The runtime and the simulated parts, apart from them the native modules, the test helpers and the runner."""
+    for target, content in runtime.files(arch, [*runtime.all_modules(), *runtime.simulated_parts()]).items():
         board.mkdirs(target.rpartition("/")[0])
         board.put(target, content)
     board.mkdirs(NATIVE)
     for name, content in runtime.native_modules(arch).items():
         board.put(f"{NATIVE}/{name}.mpy", content)
-    for path in [*HELPERS, RUNNER]:
+    for path in [*HELPERS, *(ROOT / "device" / "examples").glob("*.py"), RUNNER]:
         board.put(f"/lib/{path.stem}.mpy", runtime.compile_file(path, arch, optimise="-O0"))
 
 
