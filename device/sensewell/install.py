@@ -44,12 +44,17 @@ class Install:
 
     def partial(self):
         """(bytes, their SHA-256) of this bundle that have arrived before; (0, None) where none have."""
-        to = self._target()
-        if self._is(to, (_WRITING,)):
-            size, have = digest_of(self._slots.path_of(to))
+        path = self.arriving()
+        if path:
+            size, have = digest_of(path)
             if 0 < size <= self._size:
                 return size, have
         return 0, None
+
+    def arriving(self):
+        """Where this bundle has begun to arrive, None: nowhere."""
+        to = self._target()
+        return self._slots.path_of(to) if self._is(to, (_WRITING,)) else None
 
     def begin(self, at=0, again=False, twice=False, freed=0):
         """Make the idle slot ready; returns the path to write to.

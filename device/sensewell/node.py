@@ -48,6 +48,7 @@ class Node:
         self.row = array("h", [_MISSING] * pipeline.n_channels)
         self.last_error = None
         self.limits = None  # see compose()
+        self.sleep_us = sleep_us  # how it waits for the next sample; may return earlier, see link.py
         self.samples = self.sensor_errors = self.output_errors = self.lost = self.decisions = 0
         self.late = Cost()
         self.sample_cost = Cost()
@@ -86,7 +87,7 @@ class Node:
                 left = _NAP_US
                 if self.wdt:
                     self.wdt.feed()
-            sleep_us(left)
+            self.sleep_us(left)
             left = (self._due_us - ticks_us()) & _T_MASK
         late = -left & _T_MASK
         self.late.add(late)

@@ -6,11 +6,11 @@ Microseconds wrap on the 30-bit circle after nine minutes; only such a bundle lo
 from sensewell import node
 
 try:
-    from time import sleep_ms, ticks_ms
+    from time import ticks_ms
 
     from micropython import const
 except ImportError:
-    from sensewell._port import micropython, sleep_ms, ticks_ms
+    from sensewell._port import micropython, ticks_ms
 
     const = micropython.const
 
@@ -38,7 +38,7 @@ class Node(node.Node):
                 left = _NAP_MS
                 if self.wdt:
                     self.wdt.feed()
-            sleep_ms(left)
+            self.sleep_us(left * 1000)
             left = (self._due_ms - ticks_ms()) & _T_MASK
         late = -left & _T_MASK
         self.late.add(min(late, _LATE_MS) * 1000)

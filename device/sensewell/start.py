@@ -9,6 +9,8 @@ This alone stays in RAM beside the node. What this board is, the user's own /set
     def outputs(): return callables that take a Decision          (default: print)
     def now_s(): seconds since 1970 by a clock to be trusted, or None
 
+While the node runs, hosts may ask how it does and bring its next bundle (link.py): leave stdin to them.
+
 Nothing is started with a file /safe on the flash, or after Ctrl-C in the first two seconds. A watchdog cannot be
 stopped once it runs: it is started after these seconds, and Ctrl-C then restarts the board, so that they come again.
 It watches sensor() and the proof of the bundle, too (WATCHDOG_MS must suffice for either), and has the board start

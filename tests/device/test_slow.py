@@ -65,12 +65,13 @@ class _Sensor:
 
 def _run(clock, sensor, pipeline, samples):
     node = slow.Node(pipeline, sensor, pipeline.period_ms, wdt=clock)
-    real = slow.ticks_ms, slow.sleep_ms
-    slow.ticks_ms, slow.sleep_ms = clock.ticks_ms, clock.sleep_ms
+    node.sleep_us = lambda us: clock.sleep_ms(us // 1000)
+    real = slow.ticks_ms
+    slow.ticks_ms = clock.ticks_ms
     try:
         assert node.run(samples) == samples
     finally:
-        slow.ticks_ms, slow.sleep_ms = real
+        slow.ticks_ms = real
     return node
 
 

@@ -68,7 +68,8 @@ def prepare(keeping):
             path = slots.path or path  # where there is no other bundle, its proof will tell if this code does
         if not _is_here(path):
             _restart(slots)
-    node = _compose(slots, path) if path else None
+    about = []
+    node = _compose(slots, path, about) if path else None
     if node is None:
         print("sensewell: %s: nothing to run (sensewell deploy brings a bundle)" % slots.why)
     if node is None or not node.limits:
@@ -76,6 +77,8 @@ def prepare(keeping):
         keeping.clear()
     else:
         _watch(node, keeping)
+    if node:
+        _listen(node, keeping, about)
     _forget()
     return node
 
@@ -106,9 +109,14 @@ def ended(keeping, error):
         slots.stopped()
 
 
-def _compose(slots, path):
-    # The node of the bundle at `path`; one that is refused gives way to the other
+def _compose(slots, path, about):
+    # The node of the bundle at `path`; one that is refused gives way to the other. about: gets path, name, version
     setup = _setup()
+
+    def facts(manifest):
+        about[:] = [path, manifest["name"], manifest["version"]]
+        return None if uncalibrated else limits(manifest)  # nobody learns how a bundle does without its model
+
     policy = _policy()
     wdt = _watchdog(setup)
     sensor = _of_setup(setup, "sensor")
@@ -119,8 +127,7 @@ def _compose(slots, path):
     while path:
         safe = slots.why if slots.safe else uncalibrated
         try:
-            judged = None if uncalibrated else limits  # nobody learns how a bundle does without its model
-            node = compose(sensor, path, None, None, outputs, wdt, calibration, policy, safe, judged)
+            node = compose(sensor, path, None, None, outputs, wdt, calibration, policy, safe, facts)
             reason = "" if safe else node.pipeline.refusal
         except Exception as error:
             node = None
@@ -155,6 +162,21 @@ def _watch(node, keeping):
             _reset()
 
     node.outputs = tuple(node.outputs) + (Probation(node, keeping[0], node.limits, settled),)
+
+
+def _listen(node, keeping, about):
+    # Hosts may talk to it while it runs; where that cannot be, they stop it
+    try:
+        from select import POLLIN, poll
+
+        from sensewell.link import Link
+
+        stream = getattr(sys.stdin, "buffer", sys.stdin)
+        poller = poll()
+        poller.register(stream, POLLIN)
+        node.sleep_us = Link(node, keeping, about, stream, poller)
+    except (ImportError, AttributeError, OSError, ValueError):
+        pass
 
 
 # -- setup.py ----------------------------------------------------------------------------------------------------------
