@@ -9,10 +9,10 @@ from __future__ import annotations
 import binascii
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sensewell_host.advice import with_advice
 from sensewell_host.board import Board, BoardInfo, BoardScriptError
@@ -29,6 +29,7 @@ from sensewell.refusal import Refused  # noqa: E402
 
 HEADER_BYTES = FORMAT[3]
 SLOTS = "/slot"
+_LONGEST = 18000  # beginning of a bundle
 Chain = Sequence[bytes]
 """Trust root files, oldest first."""
 
@@ -137,27 +138,41 @@ class Plan:
             board.remove(DEVELOPMENT)
 
 
-def look(board: Board) -> Beliefs:
-    """What `board` believes."""
+class Files(Protocol):
+    """What lies on a board's flash: a Board, or a Link to the node that runs there."""
+
+    def get(self, path: str) -> bytes: ...
+
+    def exists(self, path: str) -> bool: ...
+
+
+def choice(files: Files) -> tuple[Any, bool]:
+    """(trust root or None, development mode) of a board."""
     with tempfile.TemporaryDirectory(prefix="sensewell-") as folder:
-        _fetch(board, trust_store.FOLDER, ("a", "b"), Path(folder))
+        fetch(files, trust_store.FOLDER, ("a", "b"), Path(folder))
         try:
             root = trust_store.stored(folder)
         except Refused as refused:
             said = f"the board's trust root is lost ({refused}): remove {trust_store.FOLDER} there"
             raise SensewellError(said) from refused
+    return root, files.exists(DEVELOPMENT)
+
+
+def look(board: Board) -> Beliefs:
+    """What `board` believes."""
+    root, unsigned = choice(board)
     path = active_path(board)
     device = board.exec(
         "try:\n from machine import unique_id\n from binascii import hexlify\n print(hexlify(unique_id()).decode())\n"
         "except ImportError:\n pass"
     )
-    return Beliefs(root, board.exists(DEVELOPMENT), head(board, path) if path else None, device.strip() or None)
+    return Beliefs(root, unsigned, head(board, path) if path else None, device.strip() or None)
 
 
-def journal(board: Board) -> Any:
+def journal(files: Files) -> Any:
     """The board's Journal, None where it has none."""
     with tempfile.TemporaryDirectory(prefix="sensewell-") as folder:
-        _fetch(board, SLOTS, ("journal.0", "journal.1"), Path(folder))
+        fetch(files, SLOTS, ("journal.0", "journal.1"), Path(folder))
         found = Journal(folder)
         return found if found.load() else None
 
@@ -173,16 +188,28 @@ def active_path(board: Board) -> str | None:
 
 def head(board: Board, path: str) -> bytes | None:
     """Header, manifest and signatures of the bundle at `path` on the board; None: there is none, or not of our kind."""
-    said = b"".join(map(binascii.a2b_base64, board.exec(_HEAD.format(path=path)).splitlines()))
+    return _sound(b"".join(map(binascii.a2b_base64, board.exec(_HEAD.format(path=path)).splitlines())))
+
+
+def head_of(read: Callable[[int], bytes]) -> bytes | None:
+    """The same of a bundle of which read(bytes) gives the beginning."""
+    first = read(HEADER_BYTES)
+    end = HEADER_BYTES + int.from_bytes(first[8:12], "little")
+    size = end + -end % 8 + int.from_bytes(first[16:20], "little")
+    return _sound(read(size)) if size < _LONGEST else None
+
+
+def _sound(said: bytes) -> bytes | None:
     end = HEADER_BYTES + int.from_bytes(said[8:12], "little")
     whole = len(said) == end + -end % 8 + int.from_bytes(said[16:20], "little")
     return said if whole and hashlib.sha256(said[HEADER_BYTES:end]).digest() == said[20:52] else None
 
 
-def _fetch(board: Board, folder: str, names: Sequence[str], here: Path) -> None:
+def fetch(files: Files, folder: str, names: Sequence[str], here: Path) -> None:
+    """Those of the files that are there, to the folder `here`."""
     for name in names:
         try:
-            (here / name).write_bytes(board.get(f"{folder}/{name}"))
+            (here / name).write_bytes(files.get(f"{folder}/{name}"))
         except BoardScriptError as error:
             if "OSError" not in str(error):
                 raise

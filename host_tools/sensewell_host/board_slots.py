@@ -6,10 +6,20 @@ Knows verbs and what comes back; installing is deploy.py's.
 from __future__ import annotations
 
 import ast
+import tempfile
+from pathlib import Path
 from typing import Any
 
+from sensewell_host import believe
 from sensewell_host.board import Board, BoardScriptError
+from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
+
+use_device_path()
+
+from sensewell import command as device_command  # noqa: E402
+from sensewell.refusal import Refused  # noqa: E402
+from sensewell.slots import Slots  # noqa: E402
 
 VERBS = {
     "back": "roll_back",
@@ -35,6 +45,18 @@ except Exception as error:
 def status(board: Board) -> dict[str, Any]:
     """What command.status says of the board's slots, its name under "board", development mode under "unsigned"."""
     return _ask(board, "")
+
+
+def status_of(files: believe.Files) -> dict[str, Any] | None:
+    """The same but board and development mode, worked out here from the journal among `files`; None: there is none."""
+
+    def nothing_proven(path: str) -> Any:
+        raise Refused("slots.journal")
+
+    with tempfile.TemporaryDirectory(prefix="sensewell-") as folder:
+        believe.fetch(files, believe.SLOTS, ("journal.0", "journal.1"), Path(folder))
+        slots = Slots(nothing_proven, folder)
+        return dict(device_command.status(slots)) if slots.journals else None
 
 
 def command(board: Board, verb: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from sensewell_host.advice import with_advice
 from sensewell_host.board import Board, BoardError, BoardScriptError
 from sensewell_host.device_path import DEVICE
 from sensewell_host.errors import SensewellError
+from sensewell_host.live import Brought, bring
 
 SLOTS = "/slot"
 NEW = SLOTS + "/new"
@@ -57,7 +58,8 @@ Progress = Callable[[int, int, str], None]  # bytes sent, bytes in all, what is 
 class DeployResult:
     """What a deploy did. `skipped`: files that were on the board already; `native`: what runs as native code there.
 
-    bytes_sent: over the wire, compressed where that is less; slot: where the bundle is now.
+    bytes_sent: over the wire, compressed where that is less; slot: where the bundle is now. stopped_s: how long the
+    program that ran was stopped; live: what came while it still ran.
     """
 
     board: str
@@ -70,6 +72,8 @@ class DeployResult:
     bundle_sha256: str
     slot: str
     unsigned: bool
+    stopped_s: float = 0.0
+    live: Brought | None = None
 
 
 @dataclass(frozen=True)
@@ -128,12 +132,14 @@ def deploy(
     trust: believe.Chain = (),
     unsigned: bool = False,
     again: bool = False,
+    live: bool = True,
 ) -> DeployResult:
     """Put the bundle file on `board`, with the code it needs, and start it there on probation.
 
     setup: the user's setup.py; the drivers it imports come along. trust: trust root files, oldest first, that the board
     shall follow up to the newest. unsigned: choose development mode on the board. again: take even a bundle that failed
     there before.
+    live: while a node runs on a board that nobody has taken hold of yet, the bundle comes over the link (live.py).
     Raises SensewellError where bundle and board do not fit (nothing was written), where the board refuses the bundle,
     or where its flash is full; BoardError where the wire breaks. In each case the board keeps what it runs.
     """
@@ -141,7 +147,12 @@ def deploy(
     manifest, content = read_bundle(bundle)
     own = {"/setup.py": _read_setup(setup)} if setup else {}
     extra_modules += runtime.imported_by(setup) if setup else ()
+    brought = None
+    if live:
+        brought = bring(board, content, chain=trust, unsigned=unsigned, again=again, progress=progress)
     todo = _Deploy(board, content, manifest, _Watchdog(board), progress, again)
+    stopped = time.monotonic()
+    board.take_hold()
     try:
         result = todo.run(with_main, own, extra_modules, trust, unsigned)
         progress(1, 1, "starting")
@@ -154,7 +165,15 @@ def deploy(
                 "remove files from the board and try again"
             ) from error
         raise
-    return replace(result, seconds=time.monotonic() - started)
+    ended = time.monotonic()
+    return replace(
+        result,
+        bytes_sent=result.bytes_sent + (brought.bytes_sent if brought else 0),
+        files_sent=result.files_sent + (brought is not None),
+        seconds=ended - started,
+        stopped_s=ended - stopped,
+        live=brought,
+    )
 
 
 def read_bundle(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -86,6 +86,9 @@ def deploy(
     ] = None,
     main: Annotated[bool, typer.Option("--main/--no-main", help="Bring boot.py and main.py too.")] = True,
     again: Annotated[bool, typer.Option("--again", help="Even if this bundle failed on the board before.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live/--no-live", help="Bring the bundle while the program on the board runs on.")
+    ] = True,
     folder: Folder = None,
 ) -> None:
     """Bring code and bundle into the idle slot of a board; verified and proven there, then switched to on probation."""
@@ -113,7 +116,7 @@ def deploy(
                 progress.update(task, completed=sent, total=total, description=f"{address}: {what}")
 
             try:
-                with connect(address) as wire:
+                with connect(address, hold=False) as wire:
                     done = bring(
                         wire,
                         bundle,
@@ -122,6 +125,7 @@ def deploy(
                         trust=chain,
                         unsigned=unsigned,
                         again=again,
+                        live=live,
                         progress=show,
                     )
             except SensewellError as error:
@@ -148,6 +152,11 @@ def _say(done: Any, bundle: Path) -> None:
         f"({done.bytes_sent / 1024:.0f} KiB), {done.skipped} were there already, {done.seconds:.1f} s; "
         f"{'native code: ' + ', '.join(done.native) if done.native else 'viper code throughout'}"
     )
+    if done.live:
+        console.print(
+            f"the bundle came within {done.live.seconds:.1f} s while the program ran on, which then stopped for "
+            f"{done.stopped_s:.1f} s, for proof and switch"
+        )
     if done.unsigned:
         console.print("[yellow]development mode: the board believes every bundle, and its decisions say so[/]")
     for path in done.kept:
@@ -155,24 +164,33 @@ def _say(done: Any, bundle: Path) -> None:
 
 
 def status(port: Ports = None, board: Boards = None) -> None:
-    """Show a board's slots: what runs, on probation or confirmed, what was refused last, and why. Restarts it."""
-    from sensewell_host import board_slots
+    """Show a board's slots and health: what runs, what was refused last, and why. A node that runs is not stopped."""
+    from sensewell_host import board_slots, live
 
     for address in _addresses(port, board, False):
-        with at_its_prompt(address) as wire:
-            found = board_slots.status(wire)
+        with connect(address, hold=False) as wire:
+            found = live.status(wire)
+            if found is None:
+                wire.take_hold()
+                with _working_again(wire):
+                    found = board_slots.status(wire)
         _show(found)
 
 
 @contextlib.contextmanager
 def at_its_prompt(address: str) -> Iterator[Board]:
     """A board that goes back to work afterwards, whatever happens."""
-    with connect(address) as wire:
-        try:
-            yield wire
-        finally:
-            with contextlib.suppress(BoardError):
-                wire.reset()
+    with connect(address) as wire, _working_again(wire):
+        yield wire
+
+
+@contextlib.contextmanager
+def _working_again(wire: Board) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with contextlib.suppress(BoardError):
+            wire.reset()
 
 
 def _command(verb: str) -> Any:
@@ -228,12 +246,38 @@ def _show(found: dict[str, Any]) -> None:
         numbers = [str(slot[key]) for key in ("version", "counter", "tries", "bytes")]
         table.add_row(mark, slot["state"], *numbers, slot["sha256"][:16])
     console.print(table)
-    console.print(f"health: {_health(found)}", highlight=False)
+    if "live" in found:
+        _show_live(found["live"])
+    else:
+        console.print(f"health: {_health(found)}", highlight=False)
     told = found["refused"] not in ("", "slots.adopted")  # that is how every board begins
     last = f"{found['refused']} (slot {found['refused_slot'] or '-'})" if told else "none"
     believes = "development mode: unsigned" if found["unsigned"] else "signed bundles only"
     console.print(f"last refusal: {last}; starts since confirmed: {found['starts']}", highlight=False)
     console.print(f"releases below {found['floor']} are refused; {believes}", highlight=False)
+
+
+def _show_live(live: dict[str, Any]) -> None:
+    """How the node does that runs now, and was not stopped for it."""
+
+    def counts(of: dict[str, int]) -> str:
+        return ", ".join(f"{name} {count}" for name, count in of.items())
+
+    why = f"{live['source']}:{live['rule']}" if live["rule"] else live["cause"]
+    state = "on probation" if live["probation"] else "confirmed"
+    if live["refusal"]:
+        state = f"rules only: {live['refusal']}"
+    lines = [
+        f"live: {live['bundle']} version {live['version']}, {state}; runs for {live['runs_s']} s",
+        f"  decides {live['label']}, {live['confidence_pct']}%, {live['source']}, {why} {live['note']}".rstrip(),
+        f"  {live['samples']} samples, {live['bad']} refused ({counts(live['refused']) or 'none'}), "
+        f"{live['lost']} lost; quality of the last window {live['quality_pct']}%",
+        f"  {live['windows']} windows, {live['decisions']} decisions ({counts(live['sources']) or 'none'}), "
+        f"{live['misses']} deadlines missed",
+        f"  errors: sensor {live['sensor_errors']}, outputs {live['output_errors']}; {live['free']} bytes of RAM free",
+    ]
+    for line in lines:
+        console.print(line, highlight=False)
 
 
 def _health(found: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ class Relay:
 
     def __init__(self, port: int, cut_after: int) -> None:
         self._left = cut_after
+        self.heard = bytearray()  # what the board said
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
         self._there = socket.create_connection(("127.0.0.1", port))
@@ -35,6 +36,7 @@ class Relay:
     def _back(self, here: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := self._there.recv(4096):
+                self.heard += data
                 here.sendall(data)
 
     def close(self) -> None:
@@ -42,14 +44,20 @@ class Relay:
 
 
 @pytest.fixture
-def relay() -> Iterator[Callable[[int, int], str]]:
-    """A call (port of a board, bytes until the cut) gives an address to connect to."""
+def tap() -> Iterator[Callable[..., Relay]]:
+    """A call (port of a board, bytes until the cut) gives a Relay."""
     relays: list[Relay] = []
 
-    def make(port: int, cut_after: int) -> str:
+    def make(port: int, cut_after: int = 1 << 40) -> Relay:
         relays.append(Relay(port, cut_after))
-        return relays[-1].address
+        return relays[-1]
 
     yield make
     for one in relays:
         one.close()
+
+
+@pytest.fixture
+def relay(tap: Callable[..., Relay]) -> Callable[[int, int], str]:
+    """The same, of which the address to connect to is all that matters."""
+    return lambda port, cut_after: str(tap(port, cut_after).address)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from sensewell_host.board import catalog
 from sensewell_host.board.errors import BoardError, BoardScriptError
@@ -89,6 +89,18 @@ class BoardInfo:
         return ARCHITECTURES[number] if number < len(ARCHITECTURES) else ""
 
 
+class Wire(Protocol):
+    """A stream of bytes. All raise BoardError where it breaks."""
+
+    def write(self, data: bytes) -> int: ...
+
+    def read_to(self, mark: bytes, end: float) -> bytes | None:
+        """Everything up to and with the mark; None where it has not come by the time `end` (time.monotonic)."""
+
+    def has(self, mark: bytes) -> bool:
+        """Is the mark in what has come and was not read?"""
+
+
 class Board(ABC):
     """A MicroPython board that code can be run on. Use it as a context manager; one user at a time."""
 
@@ -134,6 +146,14 @@ class Board(ABC):
         """Let go of the board. It stays at its prompt; `reset` first where main.py is to run."""
 
     # ---- what is the same for all ----
+
+    def take_hold(self) -> None:
+        """Stop what runs there and start the interpreter afresh, unless that was done. BoardError as `connect`."""
+        return
+
+    def wire(self) -> Wire | None:
+        """The bytes from and to a program that may run there; None once it was stopped, or where there is no wire."""
+        return None
 
     def eval(self, expression: str, timeout_s: float = 30.0) -> Any:
         """Return the value of an expression; it must be made of Python literals."""

@@ -20,7 +20,7 @@ from typing import Any
 from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 
-from sensewell_host.board.base import Board, Progress
+from sensewell_host.board.base import Board, Progress, Wire
 from sensewell_host.board.errors import BoardError, BoardScriptError
 
 _CTRL_A, _CTRL_B, _CTRL_C, _CTRL_D = b"\x01", b"\x02", b"\x03", b"\x04"
@@ -123,6 +123,10 @@ class _Wire:
                 return None
         return self.take(found + len(mark))
 
+    def has(self, mark: bytes) -> bool:
+        """Is the mark in what has come and was not read?"""
+        return mark in self._buffer
+
     def pieces_to(self, mark: bytes, end: Callable[[], float]) -> Iterator[bytes]:
         """Yield what arrives up to the one-byte mark, as it arrives; raises TimeoutError at the time `end()`."""
         while True:
@@ -154,31 +158,43 @@ class _Transport(SerialTransport):
 
 
 class WireBoard(Board):
-    """A board behind a serial port or a socket, held at its raw prompt for as long as this object lives."""
+    """A board behind a serial port or a socket, held at its raw prompt from the first call on that needs it."""
 
     def __init__(self, address: str, transport: _Transport) -> None:
         self.address = address
         self._transport = transport
         self._wire: _Wire = transport.serial
         self._held = False
+        self._undisturbed = True
+        self._patience_s = _ANSWER_S
 
     @classmethod
-    def connect(cls, address: str, timeout_s: float = 5.0) -> WireBoard:
+    def connect(cls, address: str, timeout_s: float = 5.0, hold: bool = True) -> WireBoard:
         """Open the wire and take hold of the board: interrupt what runs there and start the interpreter afresh.
 
-        Raises BoardError where nothing is at the address, somebody else uses it, or no MicroPython answers.
+        hold: False: that is left for later, and a program runs on. Raises BoardError where nothing is at the address,
+        somebody else uses it, or no MicroPython answers.
         """
         try:
             transport = _Transport(address)
         except (TransportError, OSError, ValueError) as error:
             raise _cannot_open(address, error) from error
         board = cls(address, transport)
+        board._patience_s = timeout_s
         try:
-            board._take_hold(time.monotonic() + timeout_s)
+            if hold:
+                board.take_hold()
         except BoardError:
             board._wire.close()
             raise
         return board
+
+    def take_hold(self) -> None:
+        if not self._held:
+            self._take_hold(time.monotonic() + self._patience_s)
+
+    def wire(self) -> Wire | None:
+        return self._wire if self._undisturbed else None
 
     def close(self) -> None:
         with contextlib.suppress(BoardError):
@@ -193,7 +209,7 @@ class WireBoard(Board):
 
     def _take_hold(self, end: float, afresh: bool = True) -> None:
         """Bring the board to its raw prompt by the time `end`; with a soft reset unless it has just started."""
-        self._held = False
+        self._held = self._undisturbed = False
         while True:
             self._wire.write(b"\r" + _CTRL_C + _CTRL_C)
             self._wire.drop_input()
