@@ -2,6 +2,8 @@
 another Python.
 
     parity.py LIBRARY suite KIND NETS | model FILE INPUTS | all all NETS      -> a line of JSON with what was counted
+
+LIBRARY: the C core as a shared object, or "viper": the viper kernels, as CPython runs them.
 """
 
 from __future__ import annotations
@@ -64,6 +66,27 @@ class Ours:
         return outputs
 
 
+class Viper:
+    """A net on the text of the viper kernels, as CPython runs it; ValueError where it is refused."""
+
+    def __init__(self, data: bytes) -> None:
+        from sensewell.kernel.neural_viper import Net
+
+        self.net = Net(bytearray(data))
+        names = {"f": 0, "i": 2, "B": 3, "h": 7, "b": 9}
+        self.inputs = [(DTYPES[names[port.dtype]], port.shape) for port in self.net.inputs]
+        self.outputs = [(DTYPES[names[port.dtype]], port.shape) for port in self.net.outputs]
+
+    def reset(self) -> None:
+        self.net.reset()
+
+    def run(self, inputs: list[Any]) -> list[Any]:
+        outputs = [np.zeros(shape, dtype) for dtype, shape in self.outputs]
+        flat = [memoryview(np.ascontiguousarray(one).reshape(-1)) for one in [*inputs, *outputs]]
+        self.net.predict(flat[: len(inputs)], flat[len(inputs) :])
+        return outputs
+
+
 class Theirs:
     """The same on the reference; ValueError where it refuses."""
 
@@ -113,13 +136,14 @@ def numbers(rng: np.random.Generator, dtype: Any, shape: tuple[int, ...], turn: 
 class Count:
     """What was compared: nets, numbers, differing bytes, distinct outputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: type = Ours) -> None:
+        self.engine = engine
         self.seen: dict[str, int] = dict.fromkeys(("nets", "numbers", "differ", "both_refuse", "one_refuses"), 0)
         self.outputs: set[bytes] = set()
 
-    def nets(self, data: bytes) -> tuple[Ours, Theirs] | None:
+    def nets(self, data: bytes) -> tuple[Ours | Viper, Theirs] | None:
         made: list[Any] = []
-        for kind in (Ours, Theirs):
+        for kind in (self.engine, Theirs):
             with contextlib.suppress(ValueError):
                 made.append(kind(data))
         if len(made) < 2:
@@ -128,7 +152,7 @@ class Count:
         self.seen["nets"] += 1
         return made[0], made[1]
 
-    def compare(self, ours: Ours, theirs: Theirs, inputs: list[Any]) -> None:
+    def compare(self, ours: Ours | Viper, theirs: Theirs, inputs: list[Any]) -> None:
         a, b = ours.run(inputs), theirs.run(inputs, len(ours.outputs))
         for mine, expected in zip(a, b, strict=True):
             self.seen["numbers"] += mine.size
@@ -181,11 +205,13 @@ def everything(count: Count, n: int) -> None:
 def main() -> None:
     library, what, which, n = sys.argv[1:5]
     here = Path(__file__).parent
-    sys.path[:0] = [str(here), str(here / "engine"), str(here.parents[1] / "device")]
-    import sensewell_neural
+    sys.path[:0] = [str(here), str(here.parents[1] / "device"), str(here.parents[2] / "device")]
+    if library != "viper":
+        sys.path.insert(0, str(here / "engine"))
+        import sensewell_neural
 
-    sensewell_neural.library(library)
-    count = Count()
+        sensewell_neural.library(library)
+    count = Count(Viper if library == "viper" else Ours)
     if what == "suite":
         suite(count, which, int(n), int(sys.argv[5]) if len(sys.argv) > 5 else 1)
     elif what == "model":
