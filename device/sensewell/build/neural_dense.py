@@ -3,6 +3,8 @@
 The same checks in the same order as device/native/neural/sw_neural_dense.c.
 """
 
+from array import array
+
 from sensewell.build.neural_graph import INT8, MOST_ITEMS
 from sensewell.build.neural_scale import fold, is_usable
 from sensewell.build.neural_step import Step
@@ -67,16 +69,16 @@ def scales(g, x, w, y, n):
     g.need(count in (1, n), "quantisation")
     for i in range(w.zeros[1]):
         g.need(not g.file.u32(w.zeros[0] + 8 * i), "quantisation")
-    m = []
-    shifts = []
+    m = array("i", bytes(4 * count))  # a list would leave holes in the heap: these are no small integers
+    shifts = bytearray(count)
     for i in range(count):
         scale = g.file.u32(w.scales[0] + 4 * i)
         g.need(not scale or is_usable(scale), "quantisation")
         by = fold(x.scale, scale, y.scale)
         g.fits(by, 30)
-        m.append(by[0])
-        shifts.append(by[1] + 32)
-    return m, bytes(shifts)
+        m[i] = by[0]
+        shifts[i] = by[1] + 32
+    return m, shifts
 
 
 def dense(g):
@@ -111,10 +113,9 @@ def dense(g):
         t = g.tensor(add)
         is_constant = is_constant and t.data and not t.is_variable
     words = [0] * 9 + v + [x.zero + 128, y.zero + 128, low + 128, high + 128, groups, k]
-    words += [int(len(m) > 1), len(m), int(not is_constant), v[3] // groups, v[6] // groups] + m
-    if not is_deep:
-        words += [0] * v[6]
-    step = Step("neural_deep.run" if is_deep else "neural_dense.run", words, shifts)
+    words += [int(len(m) > 1), len(m), int(not is_constant), v[3] // groups, v[6] // groups]
+    constants = b"" if is_deep else bytes(4 * v[6])
+    step = Step("neural_deep.run" if is_deep else "neural_dense.run", words, bytes(m) + constants + shifts)
     step.place(0, x.index)
     step.place(2, y.index)
     step.place(4, w.index)

@@ -3,6 +3,8 @@
 The same checks in the same order as device/native/neural/sw_neural_point.c.
 """
 
+from array import array
+
 from sensewell.build.neural_curve import curve, exponential
 from sensewell.build.neural_graph import DIMS, FLOAT32, INT8, INT32
 from sensewell.build.neural_scale import ONE, fold, is_usable, times31
@@ -66,11 +68,11 @@ def softmax(g):
     g.need(shift > 1 or (shift == 1 and m > 1 << 30), "quantisation")  # above 1
     least = -((31 << 26) >> shift)
     g.did(x.count, 32)
-    table = []
-    for below in range(0, max(least, -255) - 1, -1):
-        scaled = (below << shift) & 0xFFFFFFFF
-        table.append(exponential(times31(scaled - (scaled >> 31 << 32), m), 5))
-    step = Step("neural_softmax.run", [0] * 7 + [x.count // depth, depth, len(table)] + table)
+    table = array("i", bytes(4 * (1 - max(least, -255))))
+    for i in range(len(table)):
+        scaled = (-i << shift) & 0xFFFFFFFF
+        table[i] = exponential(times31(scaled - (scaled >> 31 << 32), m), 5)
+    step = Step("neural_softmax.run", [0] * 7 + [x.count // depth, depth, len(table)], bytes(table))
     step.place(3, x.index)
     step.place(5, y.index)
     return step

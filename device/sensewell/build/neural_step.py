@@ -31,9 +31,9 @@ class Step:
 
     def packed(self):
         """The words as array('i') for the kernel."""
-        tail = self.tail + bytes(-len(self.tail) % 4)
         words = array("i", self.words)
-        return array("i", bytes(words) + tail) if tail else words
+        words.extend(array("i", self.tail + bytes(-len(self.tail) % 4)))
+        return words
 
 
 def multiplier(by):

@@ -9,7 +9,7 @@ try:
     import micropython
     from micropython import const
 except ImportError:  # CPython: the same source, word by word
-    from sensewell._port import micropython, ptr8, ptr32, uint
+    from sensewell._port import micropython, ptr8, ptr16, ptr32, uint
 
     const = micropython.const
 
@@ -33,6 +33,11 @@ def run(x: ptr8, w: ptr8, bases, words):
     n = p[15]
     z = p[24]
     shifts = ptr8(uint(p) + 4 * (_WORDS + p[31]))
+    halves = ptr16(uint(p) + 4 * _WORDS)  # of the multipliers
+    each = p[30]
+    zero = p[25]
+    low = p[26]
+    high = p[27]
     image = p[9]
     while image:
         line_0 = 0 - p[22]
@@ -61,10 +66,10 @@ def run(x: ptr8, w: ptr8, bases, words):
                             if p[28] == 1:
                                 c = n >> 2
                                 while c:
-                                    t[0] = t[0] + ((x[0] ^ 128) - z) * ((w[0] ^ 128) - 128)
-                                    t[1] = t[1] + ((x[1] ^ 128) - z) * ((w[1] ^ 128) - 128)
-                                    t[2] = t[2] + ((x[2] ^ 128) - z) * ((w[2] ^ 128) - 128)
-                                    t[3] = t[3] + ((x[3] ^ 128) - z) * ((w[3] ^ 128) - 128)
+                                    t[0] = ((w[0] ^ 128) - 128) * ((x[0] ^ 128) - z) + t[0]
+                                    t[1] = ((w[1] ^ 128) - 128) * ((x[1] ^ 128) - z) + t[1]
+                                    t[2] = ((w[2] ^ 128) - 128) * ((x[2] ^ 128) - z) + t[2]
+                                    t[3] = ((w[3] ^ 128) - 128) * ((x[3] ^ 128) - z) + t[3]
                                     x = ptr8(uint(x) + 4)
                                     w = ptr8(uint(w) + 4)
                                     t = ptr32(uint(t) + 16)
@@ -72,14 +77,14 @@ def run(x: ptr8, w: ptr8, bases, words):
                                 c = n & 3
                                 while c:
                                     c -= 1
-                                    t[c] = t[c] + ((x[c] ^ 128) - z) * ((w[c] ^ 128) - 128)
+                                    t[c] = ((w[c] ^ 128) - 128) * ((x[c] ^ 128) - z) + t[c]
                             else:
                                 c = p[12]
                                 while c:
                                     m = (x[0] ^ 128) - z
                                     g = p[28]
                                     while g:
-                                        t[0] = t[0] + m * ((w[0] ^ 128) - 128)
+                                        t[0] = ((w[0] ^ 128) - 128) * m + t[0]
                                         w = ptr8(uint(w) + 1)
                                         t = ptr32(uint(t) + 4)
                                         g -= 1
@@ -91,38 +96,34 @@ def run(x: ptr8, w: ptr8, bases, words):
                     u += 1
                 t = ptr32(sums)
                 channel = 0
+                at = 0
                 while channel < n:
                     # as kernel/neural_scale.py
                     s = (t[channel] & mask ^ top) - top
-                    c = 0
-                    if p[30]:
-                        c = channel
-                    m = p[_WORDS + c]
-                    c = 32 - shifts[c]
+                    c = 32 - shifts[at]
                     if c < 0:
                         s = (s << 0 - c & mask ^ top) - top
                         c = 0
-                    u = (s >> 16) * (m & 0xFFFF)
-                    v = (s & 0xFFFF) * (m >> 16) + ((s & 0xFFFF) * (m & 0xFFFF) >> 16 & 0xFFFF)
-                    s = (s >> 16) * (m >> 16) + (v >> 16) + (u >> 16)
+                    m = s >> 16
+                    s &= 0xFFFF
+                    u = halves[2 * at]
+                    v = s * halves[2 * at + 1] + (s * u >> 16 & 0xFFFF)
+                    u = m * u
+                    s = m * halves[2 * at + 1] + (v >> 16) + (u >> 16)
                     s = (s << 1) + ((v & 0xFFFF) + (u & 0xFFFF) + 16384 >> 15)
                     if c:
-                        m = 1
-                        m = (m << c) - 1
-                        u = s & m
-                        m >>= 1
                         if s < 0:
-                            m += 1
-                        s >>= c
-                        if u > m:
-                            s += 1
-                    s += p[25]
-                    if s < p[26]:
-                        s = p[26]
-                    if s > p[27]:
-                        s = p[27]
+                            s = 0 - ((0 - s >> c - 1) + 1 >> 1)
+                        else:
+                            s = (s >> c - 1) + 1 >> 1
+                    s += zero
+                    if s < low:
+                        s = low
+                    if s > high:
+                        s = high
                     y[channel] = s ^ 128
                     channel += 1
+                    at += each
                 y = ptr8(uint(y) + n)
                 left += p[19]
                 j -= 1

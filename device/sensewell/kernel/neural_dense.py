@@ -12,7 +12,7 @@ try:
     import micropython
     from micropython import const
 except ImportError:  # CPython: the same source, word by word
-    from sensewell._port import micropython, ptr8, ptr32, uint
+    from sensewell._port import micropython, ptr8, ptr16, ptr32, uint
 
     const = micropython.const
 
@@ -72,7 +72,13 @@ def run(x: ptr8, w: ptr8, bases, words):
     apart = depth | p[1] | p[12]
     if int(uint(ptr8(bases[p[0]]))) & 3:
         apart |= 1
+    constants = ptr32(uint(p) + 4 * (_WORDS + p[31]))
     shifts = ptr8(uint(p) + 4 * (_WORDS + p[31] + p[15]))
+    halves = ptr16(uint(p) + 4 * _WORDS)  # of the multipliers
+    each = p[30]
+    zero = p[25]
+    low = p[26]
+    high = p[27]
     image = p[9]
     while image:
         line_0 = 0 - p[22]
@@ -137,67 +143,55 @@ def run(x: ptr8, w: ptr8, bases, words):
                     total <<= 7
                     w = ptr8(weights + g * n * k)
                     channel = g * n
-                    while channel < g * n + n:
+                    at = channel * each
+                    end = channel + n
+                    while channel < end:
                         x = ptr8(row)
-                        s = p[_WORDS + p[31] + channel] - total
+                        s = constants[channel] - total
                         c = k >> 3
                         while c:
-                            s += x[0] * (w[0] ^ 128)
-                            s += x[1] * (w[1] ^ 128)
-                            s += x[2] * (w[2] ^ 128)
-                            s += x[3] * (w[3] ^ 128)
-                            s += x[4] * (w[4] ^ 128)
-                            s += x[5] * (w[5] ^ 128)
-                            s += x[6] * (w[6] ^ 128)
-                            s += x[7] * (w[7] ^ 128)
+                            s += (w[0] ^ 128) * x[0] + (w[1] ^ 128) * x[1] + (w[2] ^ 128) * x[2] + (w[3] ^ 128) * x[3]
+                            s += (w[4] ^ 128) * x[4] + (w[5] ^ 128) * x[5] + (w[6] ^ 128) * x[6] + (w[7] ^ 128) * x[7]
                             x = ptr8(uint(x) + 8)
                             w = ptr8(uint(w) + 8)
                             c -= 1
                         if k & 4:
-                            s += x[0] * (w[0] ^ 128)
-                            s += x[1] * (w[1] ^ 128)
-                            s += x[2] * (w[2] ^ 128)
-                            s += x[3] * (w[3] ^ 128)
+                            s += (w[0] ^ 128) * x[0] + (w[1] ^ 128) * x[1] + (w[2] ^ 128) * x[2] + (w[3] ^ 128) * x[3]
                             x = ptr8(uint(x) + 4)
                             w = ptr8(uint(w) + 4)
                         c = k & 3
                         while c:
-                            s += x[0] * (w[0] ^ 128)
+                            s += (w[0] ^ 128) * x[0]
                             x = ptr8(uint(x) + 1)
                             w = ptr8(uint(w) + 1)
                             c -= 1
                         # as kernel/neural_scale.py
                         s = (s & mask ^ top) - top
-                        c = 0
-                        if p[30]:
-                            c = channel
-                        m = p[_WORDS + c]
-                        c = 32 - shifts[c]
+                        c = 32 - shifts[at]
                         if c < 0:
                             s = (s << 0 - c & mask ^ top) - top
                             c = 0
-                        u = (s >> 16) * (m & 0xFFFF)
-                        v = (s & 0xFFFF) * (m >> 16) + ((s & 0xFFFF) * (m & 0xFFFF) >> 16 & 0xFFFF)
-                        s = (s >> 16) * (m >> 16) + (v >> 16) + (u >> 16)
+                        m = s >> 16
+                        s &= 0xFFFF
+                        u = halves[2 * at]
+                        v = s * halves[2 * at + 1] + (s * u >> 16 & 0xFFFF)
+                        u = m * u
+                        s = m * halves[2 * at + 1] + (v >> 16) + (u >> 16)
                         s = (s << 1) + ((v & 0xFFFF) + (u & 0xFFFF) + 16384 >> 15)
                         if c:
-                            m = 1
-                            m = (m << c) - 1
-                            u = s & m
-                            m >>= 1
                             if s < 0:
-                                m += 1
-                            s >>= c
-                            if u > m:
-                                s += 1
-                        s += p[25]
-                        if s < p[26]:
-                            s = p[26]
-                        if s > p[27]:
-                            s = p[27]
+                                s = 0 - ((0 - s >> c - 1) + 1 >> 1)
+                            else:
+                                s = (s >> c - 1) + 1 >> 1
+                        s += zero
+                        if s < low:
+                            s = low
+                        if s > high:
+                            s = high
                         y[0] = s ^ 128
                         y = ptr8(uint(y) + 1)
                         channel += 1
+                        at += each
                     g += 1
                 left += p[19]
                 j -= 1

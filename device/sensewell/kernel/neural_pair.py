@@ -47,15 +47,10 @@ def run(x: ptr8, z: ptr8, bases, words):
             s = (s >> 16) * (m >> 16) + (v >> 16) + (u >> 16)
             s = (s << 1) + ((v & 0xFFFF) + (u & 0xFFFF) + 16384 >> 15)
             if c:
-                m = 1
-                m = (m << c) - 1
-                u = s & m
-                m >>= 1
                 if s < 0:
-                    m += 1
-                s >>= c
-                if u > m:
-                    s += 1
+                    s = 0 - ((0 - s >> c - 1) + 1 >> 1)
+                else:
+                    s = (s >> c - 1) + 1 >> 1
             if i == 12:
                 first = s
                 s = (z[z_at] ^ 128) - p[8] << 20

@@ -9,11 +9,13 @@ except ImportError:  # CPython: the same source, word by word
 
 
 @micropython.viper
-def run(a: ptr8, unused: ptr8, bases, words):
+def run(a: ptr8, y: ptr8, bases, words):
     p = ptr32(words)
     source = uint(ptr8(bases[p[0]])) + p[1]
     y = ptr8(uint(ptr8(bases[p[2]])) + p[3])
     depth = p[12]
+    low = p[26]
+    high = p[27]
     image = p[9]
     while image:
         top = 0 - p[22]
@@ -38,36 +40,54 @@ def run(a: ptr8, unused: ptr8, bases, words):
                     columns = p[11]
                 columns -= column
                 corner = source + (line * p[11] + column) * depth
-                c = 0
-                while c < depth:
-                    most = 0
-                    total = 0
+                if p[4]:
+                    n = rows * columns
+                    c = 0
+                    while c < depth:
+                        total = 0 - (n << 7)
+                        u = 0
+                        while u < rows:
+                            a = ptr8(corner + (u * p[11] * depth + c))
+                            v = columns
+                            while v:
+                                total += a[0] ^ 128
+                                a = ptr8(uint(a) + depth)
+                                v -= 1
+                            u += 1
+                        if total > 0:
+                            total = (total + (n >> 1)) // n + 128
+                        else:
+                            total = 128 - ((n >> 1) - total) // n
+                        y[c] = total
+                        c += 1
+                else:
+                    c = depth
+                    while c:
+                        c -= 1
+                        y[c] = 0
                     u = 0
                     while u < rows:
                         a = ptr8(corner + u * p[11] * depth)
                         v = columns
-                        at = c
                         while v:
-                            s = a[at] ^ 128
-                            total += s
-                            if s > most:
-                                most = s
-                            at += depth
+                            c = depth
+                            while c:
+                                c -= 1
+                                n = a[c] ^ 128
+                                if n > y[c]:
+                                    y[c] = n
+                            a = ptr8(uint(a) + depth)
                             v -= 1
                         u += 1
-                    if p[4]:
-                        n = rows * columns
-                        total -= n << 7
-                        if total > 0:
-                            most = (total + (n >> 1)) // n + 128
-                        else:
-                            most = 128 - ((n >> 1) - total) // n
-                    if most < p[26]:
-                        most = p[26]
-                    if most > p[27]:
-                        most = p[27]
-                    y[c] = most ^ 128
-                    c += 1
+                c = depth
+                while c:
+                    c -= 1
+                    n = y[c]
+                    if n < low:
+                        n = low
+                    if n > high:
+                        n = high
+                    y[c] = n ^ 128
                 y = ptr8(uint(y) + depth)
                 left += p[19]
                 j -= 1

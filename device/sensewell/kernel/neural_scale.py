@@ -35,13 +35,8 @@ def rescale(numbers):
     d = b * m + (b * d >> 16 & 0xFFFF)
     v = (a * m + (d >> 16) + (u >> 16) << 1) + ((d & 0xFFFF) + (u & 0xFFFF) + 16384 >> 15)
     if right:
-        a = 1
-        a = (a << right) - 1
-        u = v & a
-        a >>= 1
         if v < 0:
-            a += 1
-        v >>= right
-        if u > a:
-            v += 1
+            v = 0 - ((0 - v >> right - 1) + 1 >> 1)
+        else:
+            v = (v >> right - 1) + 1 >> 1
     t[0] = v

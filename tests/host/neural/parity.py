@@ -1,7 +1,7 @@
 """Compares the engine with TensorFlow Lite Micro, byte for byte; a program of its own: the reference may live in
 another Python.
 
-    parity.py LIBRARY suite KIND NETS | model FILE INPUTS | all all NETS      -> a line of JSON with what was counted
+    parity.py LIBRARY suite KIND|every NETS | model FILE INPUTS | all all NETS   -> a line of JSON: what was counted
 
 LIBRARY: the C core as a shared object, or "viper": the viper kernels, as CPython runs them.
 """
@@ -32,6 +32,21 @@ def compile_core(path: Path) -> None:
     subprocess.run([*command, "-o", str(path), str(CORE / "sw_neural.c")], check=True)
 
 
+def golden(*arguments: str) -> dict[str, int]:
+    """Runs parity.py under a Python that has the reference interpreter; skips where there is none."""
+    python = os.environ.get("PARITY_PYTHON", sys.executable)
+    import pytest
+
+    probe = subprocess.run([python, "-c", "import tflite_micro"], capture_output=True)
+    if probe.returncode:
+        pytest.skip("tflite-micro is not installed (pip install tflite-micro==" + REFERENCE + ")")
+    ran = subprocess.run([python, __file__, *arguments], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    result: dict[str, int] = json.loads(ran.stdout.splitlines()[-1])
+    print(result)
+    return result
+
+
 class Ours:
     """A net on our engine; ValueError where it is refused."""
 
@@ -45,6 +60,7 @@ class Ours:
         if engine.prepare(self.model, self.net, work, facts):
             raise ValueError
         self.arena = bytearray(facts[2] + 4)
+        self.n_ops, self.work = facts[5], facts[6]
         self.inputs = [self.port(k) for k in range(facts[3])]
         self.outputs = [self.port(facts[3] + k) for k in range(facts[4])]
         self.reset()
@@ -162,9 +178,13 @@ class Count:
 
 
 def suite(count: Count, kind: str, n: int, seed: int = 1) -> None:
-    """n random nets of a kind, a few inputs each; recurrent ones are reset in the middle."""
+    """n random nets of a kind, or of every kind; a few inputs each; recurrent ones are reset in the middle."""
     import cases
 
+    if kind == "every":
+        for one in cases.KINDS:
+            suite(count, one, n, seed)
+        return
     dice, rng = random.Random(f"{kind} {seed}"), np.random.default_rng(seed)
     for _ in range(n):
         _, data = cases.KINDS[kind](dice)
