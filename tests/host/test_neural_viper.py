@@ -123,7 +123,7 @@ def compare(engine: ModuleType, n: int, seed: int) -> Counter[str]:
 
 
 def test_mutated_networks_are_judged_as_the_c_engine_judges_them(native: ModuleType) -> None:
-    seen = compare(native, 45, 5)
+    seen = compare(native, 60, 5)
     print(seen)
     assert sum(seen.values()) - seen["run"] > 2000
     assert seen["sound"] > 300 and seen["run"] > 300 and len(seen) > 10, seen

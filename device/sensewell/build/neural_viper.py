@@ -3,7 +3,6 @@
 Done once: dropped before anything runs. The checks, their order and their names are those of device/native/neural.
 """
 
-import gc
 import struct
 
 from sensewell.build.neural import DTYPES, memory, op_name
@@ -91,7 +90,6 @@ def proven(g):
         step = maker(g.code)(g)
         step.code = g.code
         steps.append(step)
-        gc.collect()
     g.op = -1
     lives = Lives(g)
     for k in range(g.n_ops):
