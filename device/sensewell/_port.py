@@ -66,10 +66,10 @@ class _Address:
         return _Address(self._view, self._at + n_bytes)
 
     def __int__(self):
-        """Where it is, for what compares addresses: 0 for what may only be read."""
+        """Where it is, for what compares addresses: 0 for what may only be read, or is empty."""
         try:
             return _ctypes.addressof(_ctypes.c_char.from_buffer(self.view()))
-        except TypeError:
+        except (TypeError, ValueError):
             return 0
 
     def view(self):

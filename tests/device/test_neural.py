@@ -228,6 +228,7 @@ def broken(**changes):
 def test_every_refusal_has_its_name():
     good = broken()
     assert refusal(good) == "accepted"
+    assert refusal(b"") == "neural.truncated"
     assert refusal(good[:7]) == "neural.truncated"
     assert refusal(good[: len(good) // 2]) == "neural.truncated"
     assert refusal(good[:4] + b"TFL2" + good[8:]) == "neural.magic"

@@ -82,7 +82,16 @@ def run(x: ptr8, w: ptr8, bases, words):
                                 c = p[12]
                                 while c:
                                     m = (x[0] ^ 128) - z
-                                    g = p[28]
+                                    g = p[28] >> 2
+                                    while g:
+                                        t[0] = ((w[0] ^ 128) - 128) * m + t[0]
+                                        t[1] = ((w[1] ^ 128) - 128) * m + t[1]
+                                        t[2] = ((w[2] ^ 128) - 128) * m + t[2]
+                                        t[3] = ((w[3] ^ 128) - 128) * m + t[3]
+                                        w = ptr8(uint(w) + 4)
+                                        t = ptr32(uint(t) + 16)
+                                        g -= 1
+                                    g = p[28] & 3
                                     while g:
                                         t[0] = ((w[0] ^ 128) - 128) * m + t[0]
                                         w = ptr8(uint(w) + 1)
