@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import random
+import struct
 import sys
 from array import array
 from collections import Counter
@@ -25,6 +26,7 @@ import cases  # noqa: E402
 import parity  # noqa: E402
 from sensewell.build.neural import REASONS  # noqa: E402
 from sensewell.refusal import Refused  # noqa: E402
+from tflites import INT8, INT16, Model  # noqa: E402
 
 MOST_WORK = 5000  # of nets that are run after a mutation
 
@@ -74,6 +76,29 @@ def mutated(dice: random.Random, data: bytes) -> bytes:
     return bytes(made[: dice.randrange(len(made))] if dice.random() < 0.03 else made)
 
 
+def chain(planned: bool) -> bytes:
+    """Several operators, a tensor that lives long, one that shares memory, a state; with a memory plan of its own."""
+    m = Model()
+    x = m.tensor([1, 16], INT8, 0.5, 3)
+    a, b, d, y = (m.tensor([1, 16], INT8, 0.5, 3) for _ in range(4))
+    c = m.tensor([4, 4], INT8, 0.5, 3)
+    z = m.tensor([1, 2], INT8, 0.25, 0)
+    w = m.tensor([2, 16], INT8, 0.5, 0, [k - 16 for k in range(32)])
+    times = m.tensor([2, 3], INT16, 1.0, 0, [1, 2, 3, -1, -2, -3])
+    state = m.tensor([1, 6], INT16, 0.25, 0, variable=True)
+    m.op("QUANTIZE", [x], [a])
+    m.op("RELU", [a], [b])
+    m.op("RESHAPE", [b], [c])
+    m.op("RESHAPE", [c], [d])
+    m.op("ADD", [a, d], [y], f0=("b", 1))
+    m.op("SVDF", [y, w, times, -1, state], [z], f0=("i", 1))
+    if planned:
+        offsets = [-1, 0, 16, -1, -1, -1, -1, -1, -1, 64]
+        data = struct.pack("<13i", 1, 0, len(offsets), *offsets)
+        m.metadata.append({0: ("o", "OfflineMemoryAllocation"), 1: ("I", m.buffer(data))})
+    return m.bytes([x], [y, z])
+
+
 def said_by_c(engine: ModuleType, model: bytearray) -> tuple[str, int, int]:
     """(reason or "", operator, work)"""
     facts = array("i", bytes(36))
@@ -103,7 +128,8 @@ def compare(engine: ModuleType, n: int, seed: int) -> Counter[str]:
     """n mutations of each of a few nets of every kind, on both; what was decided, and how often they disagree."""
     dice = random.Random(seed)
     seen: Counter[str] = Counter()
-    for kind in cases.KINDS.values():
+    makers = [*cases.KINDS.values(), lambda _: ("chain", chain(False)), lambda _: ("planned", chain(True))]
+    for kind in makers:
         for _ in range(4):
             _, data = kind(dice)
             for _ in range(n):
@@ -127,6 +153,18 @@ def test_mutated_networks_are_judged_as_the_c_engine_judges_them(native: ModuleT
     print(seen)
     assert sum(seen.values()) - seen["run"] > 2000
     assert seen["sound"] > 300 and seen["run"] > 300 and len(seen) > 10, seen
+
+
+def test_a_firmware_with_tensorflow_lite_micro_uses_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("sensewell.model.neural", "sensewell.model.neural_tflm"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "sensewell_neural", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "sensewell_tflm", ModuleType("sensewell_tflm"))
+    assert importlib.import_module("sensewell.model.neural").Net.engine == "tflm"
+    monkeypatch.delitem(sys.modules, "sensewell.model.neural")
+    monkeypatch.setitem(sys.modules, "sensewell.model.neural_tflm", None)  # type: ignore[arg-type]
+    assert importlib.import_module("sensewell.model.neural").Net.engine == "viper"
+    monkeypatch.delitem(sys.modules, "sensewell.model.neural")
 
 
 def test_a_board_gets_the_viper_text_or_the_native_module_and_not_both() -> None:

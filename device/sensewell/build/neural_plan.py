@@ -106,6 +106,7 @@ class Lives:
                 if life.size and offset != 0xFFFFFFFF:
                     g.need(offset <= _LIMIT and not offset & 3, "plan")
                     life.offset = offset
+        f.outside = False  # other metadata may be as they are: nobody reads them
 
     def plan(self):
         """Gives all their offsets -> bytes of the arena."""

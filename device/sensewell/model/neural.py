@@ -28,12 +28,16 @@ try:
 except ImportError:
     tflm = None
 
+Net = None
 if native:
-    from sensewell.kernel.neural_native import Net as Net
+    from sensewell.kernel.neural_native import Net
 elif tflm:
-    from sensewell.model.neural_tflm import Net as Net
-else:
-    from sensewell.kernel.neural_viper import Net as Net
+    try:
+        from sensewell.model.neural_tflm import Net  # where the firmware brought it along
+    except ImportError:
+        pass
+if Net is None:
+    from sensewell.kernel.neural_viper import Net
 
 
 class Port:
