@@ -19,6 +19,7 @@ from sensewell_host import board as boards
 from sensewell_host import runtime
 from sensewell_host.board import catalog, virtual
 
+MODELS = Path(__file__).parents[3] / "shared" / "data" / "tflite_models"
 NEURAL = Path(__file__).parents[1] / "host" / "neural"
 sys.path.insert(0, str(NEURAL))
 
@@ -92,23 +93,29 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bytes, list
                 continue
             missing -= ops
             taken += 1
-            packed += struct.pack("<2I", len(data), TURNS) + data
-            said = hashlib.sha256()
-            for turn in range(TURNS):
-                inputs = [parity.numbers(rng, *port, turn) for port in net.inputs]
-                packed += b"".join(one.tobytes() for one in inputs)
-                if turn == RESET:
-                    net.reset()
-                outputs = b"".join(one.tobytes() for one in net.run(inputs))
-                said.update(outputs)
-                seen.add(outputs)
-            hashes.append(said.digest()[:8].hex())
+            more, hashed = predicted(net, data, rng, seen)
+            packed += more
+            hashes.append(hashed)
             names.append(what)
     assert not missing, missing
     assert len(seen) > 2 * len(names), "most outputs should differ"
     yield packed, hashes, names
     sys.path.remove(str(NEURAL / "engine"))
     sys.modules.pop("sensewell_neural", None)
+
+
+def predicted(net: parity.Ours, data: bytes, rng: np.random.Generator, seen: set[bytes]) -> tuple[bytes, str]:
+    """(what the board reads of this net, the hash that it should print); adds to the outputs `seen`."""
+    packed, said = struct.pack("<2I", len(data), TURNS) + data, hashlib.sha256()
+    for turn in range(TURNS):
+        inputs = [parity.numbers(rng, *port, turn) for port in net.inputs]
+        packed += b"".join(one.tobytes() for one in inputs)
+        if turn == RESET:
+            net.reset()
+        outputs = b"".join(one.tobytes() for one in net.run(inputs))
+        said.update(outputs)
+        seen.add(outputs)
+    return packed, said.digest()[:8].hex()
 
 
 def name_of(net: parity.Ours, k: int) -> str:
@@ -139,6 +146,21 @@ def test_every_operator_computes_the_same_on_every_board(
     wrong = [what for line, hashed, what in zip(lines, nets[1], nets[2], strict=False) if line[2] != hashed]
     assert not wrong, wrong
     assert len(lines) - 1 == len(nets[1]) > 2 * 13
+
+
+@pytest.mark.parametrize("model", sorted(MODELS.glob("*.tflite")) or ["none"], ids=lambda path: Path(path).stem)
+def test_real_models_in_viper_compute_the_same(
+    nets: tuple[bytes, list[str], list[str]], model: Path | str, tmp_path: Path
+) -> None:
+    if model == "none":
+        pytest.skip("the real models are not in this workspace")
+    if not virtual.is_built("unix"):
+        pytest.skip("the unix board is not built: make board-unix")
+    data = Path(model).read_bytes()
+    packed, hashed = predicted(parity.Ours(data), data, np.random.default_rng(9), set())
+    with boards.connect(f"unix:{tmp_path}") as unix:
+        said = on_board(unix, catalog.load("unix").arch, packed, None).split()
+    assert said[1:3] == ["viper", hashed], said
 
 
 def on_board(board: boards.Board, arch: str, packed: bytes, native: bytes | None) -> str:
