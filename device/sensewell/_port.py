@@ -3,8 +3,10 @@
 With these the device package runs, word for word, on a PC. No station logic belongs here.
 """
 
+import ctypes as _ctypes
 import time as _time
 
+_BYTES = {"B": 1, "H": 2, "i": 4}
 TICKS_MASK = (1 << 30) - 1  # MicroPython's ticks wrap at 30 bits on 32-bit boards; here too
 
 
@@ -63,6 +65,13 @@ class _Address:
     def __add__(self, n_bytes):
         return _Address(self._view, self._at + n_bytes)
 
+    def __int__(self):
+        """Where it is, for what compares addresses: 0 for what may only be read, or is empty."""
+        try:
+            return _ctypes.addressof(_ctypes.c_char.from_buffer(self.view()))
+        except (TypeError, ValueError):
+            return 0
+
     def view(self):
         return self._view.cast("B")[self._at :]
 
@@ -75,7 +84,9 @@ class _Pointer:
     def __init__(self, buffer, code, mask):
         if isinstance(buffer, _Address):
             buffer = buffer.view()
-        self.view = memoryview(buffer).cast("B").cast(code)
+        view = memoryview(buffer).cast("B")
+        odd = view.nbytes % _BYTES[code]
+        self.view = (view[: view.nbytes - odd] if odd else view).cast(code)
         self._mask = mask
 
     def __getitem__(self, index):

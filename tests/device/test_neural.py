@@ -1,7 +1,4 @@
-"""Networks on the native engine: values by hand, refusals by name, no allocation; the same on every board.
-
-Does nothing where there is no sensewell_neural (CPython, unless a stand-in is on its path: tests/host/test_neural.py).
-"""
+"""Networks: values by hand, refusals by name, no allocation; the same on every board, in viper and native."""
 
 from array import array
 
@@ -13,8 +10,6 @@ except ImportError:
 from sensewell.model import neural
 from sensewell.refusal import Refused
 from tflites import FLOAT32, INT8, INT16, INT32, UINT8, Model
-
-native = neural.native
 
 
 def refusal(data):
@@ -37,15 +32,13 @@ def small():
 
 
 def test_a_dense_layer_by_hand():
-    if not native:
-        return
     m, x, y = small()
     net = neural.open(m.bytes([x], [y]))
     out = array("b", bytes(4))
     net.predict(array("b", [-1, -1, -1, 4, 2, 0]), out)
     # bias alone; then 5 * 1 - 3 * 2 + 1 * 3 + 10 and 5 * 100 - 1 * 128 - 7, clamped; zero point 5, relu from there on
     assert list(out) == [15, 5, 17, 127]
-    assert net.ops == ("FULLY_CONNECTED",) and net.engine == "native"
+    assert net.ops == ("FULLY_CONNECTED",) and net.engine == ("native" if neural.native else "viper")
     port = net.inputs[0]
     assert (port.name, port.shape, port.dtype, port.scale, port.zero_point) == ("in", (2, 3), "b", 0.5, -1)
     assert net.outputs[0].name == "out" and net.outputs[0].n == 4
@@ -53,16 +46,12 @@ def test_a_dense_layer_by_hand():
 
 
 def test_a_name_is_only_shown():
-    if not native:
-        return
     m, x, y = small()
     data = m.bytes([x], [y]).replace(b"in\0", b"\xffn\0")
     assert neural.open(data).inputs[0].name == "?n"
 
 
 def test_numbers_are_rounded_and_clamped():
-    if not native:
-        return
     m, x, y = small()
     net = neural.open(m.bytes([x], [y]))
     out = array("b", bytes(6))
@@ -74,8 +63,6 @@ def test_numbers_are_rounded_and_clamped():
 
 
 def test_a_convolution_with_padding_and_its_own_scales_by_hand():
-    if not native:
-        return
     m = Model()
     x = m.tensor([1, 3, 3, 1], INT8, 1.0, 2)
     w = m.tensor([2, 3, 3, 1], INT8, [1.0, 0.5], 0, [1] * 9 + [0] * 4 + [2] + [0] * 4)
@@ -89,8 +76,6 @@ def test_a_convolution_with_padding_and_its_own_scales_by_hand():
 
 
 def test_halves_are_rounded_as_the_specification_has_it():
-    if not native:
-        return
     m = Model()
     x = m.tensor([6], INT8, 0.5, 0)
     y = m.tensor([6], INT8, 1.0, 0)
@@ -107,8 +92,6 @@ def test_halves_are_rounded_as_the_specification_has_it():
 
 
 def test_known_points_of_the_curves():
-    if not native:
-        return
     for name, scale, zero, expected in (
         ("LOGISTIC", 1 / 256, -128, [-128, -59, 0, 31, 127]),
         ("TANH", 1 / 128, 0, [-128, -97, 0, 59, 127]),
@@ -123,8 +106,6 @@ def test_known_points_of_the_curves():
 
 
 def test_shares_of_a_softmax_sum_to_one():
-    if not native:
-        return
     m = Model()
     x = m.tensor([1, 4], INT8, 1 / 8, 0)
     y = m.tensor([1, 4], INT8, 1 / 256, -128)
@@ -135,8 +116,6 @@ def test_shares_of_a_softmax_sum_to_one():
 
 
 def test_moves_put_every_number_where_it_belongs():
-    if not native:
-        return
     m = Model()
     x = m.tensor([2, 3], INT16, 1.0, 0)
     t = m.tensor([3, 2], INT16, 1.0, 0)
@@ -168,8 +147,6 @@ def halves():
 
 
 def test_several_outputs_and_floats():
-    if not native:
-        return
     net = halves()
     floats, numbers = array("f", bytes(8)), array("b", bytes(2))
     net.predict((array("b", [1, 2, 4, -128]),), [floats, numbers])
@@ -178,8 +155,6 @@ def test_several_outputs_and_floats():
 
 
 def test_wrong_buffers_are_a_clear_value_error():
-    if not native:
-        return
     net = halves()
     x, floats, numbers = array("b", bytes(4)), array("f", bytes(8)), array("b", bytes(2))
     whole = bytearray(32)
@@ -216,8 +191,6 @@ def recurrent():
 
 
 def test_state_lasts_until_reset():
-    if not native:
-        return
     net = recurrent()
     out = array("b", [0])
     seen = []
@@ -231,8 +204,6 @@ def test_state_lasts_until_reset():
 
 
 def test_prediction_leaves_the_heap_alone():
-    if not native:
-        return
     net = halves()
     x, outputs = array("b", [1, 2, 3, 4]), (array("f", bytes(8)), array("b", bytes(2)))
     net.predict(x, outputs)
@@ -255,10 +226,9 @@ def broken(**changes):
 
 
 def test_every_refusal_has_its_name():
-    if not native:
-        return
     good = broken()
     assert refusal(good) == "accepted"
+    assert refusal(b"") == "neural.truncated"
     assert refusal(good[:7]) == "neural.truncated"
     assert refusal(good[: len(good) // 2]) == "neural.truncated"
     assert refusal(good[:4] + b"TFL2" + good[8:]) == "neural.magic"
@@ -279,8 +249,6 @@ def test_every_refusal_has_its_name():
 
 
 def test_a_refusal_says_which_operator():
-    if not native:
-        return
     m, x, y = small()
     z = m.tensor([2, 2], INT8, 0.5, 0)
     m.op("ABS", [y], [z])
@@ -312,8 +280,6 @@ def deeper(**changes):
 
 
 def test_refusals_of_constants_and_options():
-    if not native:
-        return
     assert refusal(deeper()) == "accepted"
     assert refusal(deeper(numbers=23)) == "neural.constant"
     assert refusal(deeper(step=0)) == "neural.options"
@@ -341,8 +307,6 @@ def planned(offsets):
 
 
 def test_the_files_own_memory_plan_is_proven():
-    if not native:
-        return
     assert refusal(planned([-1, 0, 64, -1])) == "accepted"
     assert refusal(planned([-1, -1, -1, -1])) == "accepted"
     assert refusal(planned([-1, 0, 32, -1])) == "neural.plan"
@@ -352,8 +316,6 @@ def test_the_files_own_memory_plan_is_proven():
 
 
 def test_bytes_of_either_sign_hold_bytes():
-    if not native:
-        return
     m = Model()
     x = m.tensor([4], UINT8, 0.5, 131)
     y = m.tensor([4], INT8, 0.5, 3)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
-import os
 import random
 import shutil
 import struct
@@ -62,7 +60,8 @@ def device_tests(library: Path) -> Iterator[ModuleType]:
 
 def forget() -> None:
     """What imports the engine, or not, is imported anew."""
-    for name in ("sensewell.model.neural", "sensewell.build.neural", "sensewell_neural"):
+    own = ("sensewell.model.neural", "sensewell.build.neural", "sensewell.kernel.neural_native", "sensewell_neural")
+    for name in own:
         sys.modules.pop(name, None)
         package, _, last = name.rpartition(".")
         if package in sys.modules:
@@ -70,29 +69,16 @@ def forget() -> None:
 
 
 def test_the_device_tests_pass_on_this_pc(device_tests: ModuleType) -> None:
-    assert device_tests.native is not None
+    assert device_tests.neural.native is not None
     tests = [name for name in dir(device_tests) if name.startswith("test_")]
     for name in tests:
         getattr(device_tests, name)()
     assert len(tests) > 10
 
 
-def golden(*arguments: str) -> dict[str, int]:
-    """Runs parity.py under a Python that has the reference interpreter; skips where there is none."""
-    python = os.environ.get("PARITY_PYTHON", sys.executable)
-    probe = subprocess.run([python, "-c", "import tflite_micro"], capture_output=True)
-    if probe.returncode:
-        pytest.skip("tflite-micro is not installed (pip install tflite-micro==" + parity.REFERENCE + ")")
-    ran = subprocess.run([python, str(HERE / "parity.py"), *arguments], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr[-2000:]
-    result: dict[str, int] = json.loads(ran.stdout.splitlines()[-1])
-    print(result)
-    return result
-
-
 @pytest.mark.parametrize("kind", cases.KINDS)
 def test_every_operator_equals_tensorflow_lite_micro(library: Path, kind: str) -> None:
-    seen = golden(str(library), "suite", kind, "60")
+    seen = parity.golden(str(library), "suite", kind, "60")
     assert seen["differ"] == 0, seen
     assert seen["nets"] >= 55 and seen["one_refuses"] == 0, seen
     assert seen["distinct"] > 100, seen
@@ -102,12 +88,12 @@ def test_every_operator_equals_tensorflow_lite_micro(library: Path, kind: str) -
 def test_real_models_equal_tensorflow_lite_micro(library: Path, model: Path | str) -> None:
     if model == "none":
         pytest.skip("the real models are not in this workspace")
-    seen = golden(str(library), "model", str(model), "300")
+    seen = parity.golden(str(library), "model", str(model), "300")
     assert seen["differ"] == 0 and seen["distinct"] > 50, seen
 
 
 def test_all_inputs_of_all_curves_equal_tensorflow_lite_micro(library: Path) -> None:
-    seen = golden(str(library), "all", "all", "60")
+    seen = parity.golden(str(library), "all", "all", "60")
     assert seen["differ"] == 0 and seen["nets"] >= 400, seen
 
 

@@ -354,9 +354,7 @@ def test_what_is_published_is_what_the_device_pipeline_says(tiny: Path, tmp_path
     converted = convert_forest(result.model, "sum", result.X_check)
     manifest = {**build_manifest(result.recipe, result), "sections": {}}
     entry, golden = pack.golden(manifest, converted.blob, *result.golden())
-    pipeline = device_pipeline(
-        pack.pack({**manifest, "golden": entry}, {"model": converted.blob, "golden": golden})
-    )
+    pipeline = device_pipeline(pack.pack({**manifest, "golden": entry}, {"model": converted.blob, "golden": golden}))
     said = []
     for recording in result.split.test:
         pipeline.reset()

@@ -49,8 +49,6 @@ def accept(verdict, facts):
 
 def make(native, buffer):
     """Prove the file, plan its memory, describe its ports -> records, arena, inputs, outputs, work."""
-    if native is None:
-        raise Refused("neural.engine", "there is no module sensewell_neural for this board")
     facts = array("i", bytes(36))
     accept(native.measure(buffer, facts), facts)
     net = memory(facts[0])

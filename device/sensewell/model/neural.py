@@ -1,76 +1,43 @@
 """int8 networks: a .tflite file, used in place and proven first; computes what TensorFlow Lite Micro does, bit for bit.
 
-net = neural.open(buffer); net.predict(inputs, outputs). Knows the native module sensewell_neural (C99, device/native/
-neural) and nothing of bundles, labels or where the inputs come from.
+net = neural.open(buffer); net.predict(inputs, outputs). Who computes it, the same numbers each: the native module, else
+TensorFlow Lite Micro where the firmware has it, else viper code. Knows nothing of bundles, labels or where inputs come
+from.
+
+    Net(buffer)       a network in `buffer` (bytes-like, 4-byte aligned, not copied: it must stay as it is).
+                      Refused("neural....") if it is not entirely sound, or has an operator that is not built in
+    .inputs .outputs  tuples of Port
+    .ops              names of its operators
+    .macs             their work, multiply-accumulates and moves (not with TensorFlow Lite Micro)
+    .arena_bytes      RAM that it holds
+    .engine           "native", "tflm" or "viper"
+    .predict(inputs, outputs)
+                      one prediction; allocates nothing. Each a buffer, or a tuple or list of as many as there are. A
+                      buffer is an array, ulab array or memoryview of its port's dtype (int8 also as plain bytes), just
+                      as long. It is read or written where it lies. ValueError where kind or length is wrong, or an
+                      output lies over another buffer; then outputs are as they were
+    .reset()          forget all: the states of recurrent layers become their zero points, as after open()
 """
 
 try:
-    import sensewell_neural as native
+    import sensewell_neural as native  # device/native/neural
 except ImportError:
     native = None
+try:
+    import sensewell_tflm as tflm  # device/native/tflm
+except ImportError:
+    tflm = None
 
-
-class Net:
-    """A network in `buffer` (bytes-like, 4-byte aligned, not copied: it must stay as it is).
-
-    Refused("neural....") if it is not entirely sound, or has an operator that is not built in.
-    .inputs, .outputs tuples of Port; .ops names of its operators; .macs their work, multiply-accumulates and moves;
-    .arena_bytes RAM that it holds; .engine "native".
-    """
-
-    engine = "native"
-
-    def __init__(self, buffer):
-        from sensewell.build.neural import make
-
-        self._model = buffer
-        self._net, self._arena, self.inputs, self.outputs, self.macs = make(native, buffer)
-        self.arena_bytes = len(self._net) + len(self._arena)
-        self.reset()
-
-    def predict(self, inputs, outputs):
-        """One prediction; allocates nothing. inputs, outputs: a buffer, or a tuple or list of as many as there are.
-
-        A buffer is an array, ulab array or memoryview of its port's dtype (int8 also as plain bytes), exactly as long.
-        It is read or written where it lies. ValueError where kind or length is wrong, or an output lies over another
-        buffer; then outputs are as they were.
-        """
-        self._bind(self.inputs, inputs, 0)
-        self._bind(self.outputs, outputs, len(self.inputs))
-        if native.predict(self._model, self._net, self._arena):
-            raise ValueError("outputs must not share memory")
-
-    def reset(self):
-        """Forget all: the states of recurrent layers become their zero points, as after open()."""
-        native.reset(self._model, self._net, self._arena)
-
-    @property
-    def ops(self):
-        from sensewell.build.neural import op_name
-
-        names = []
-        code = native.op(self._net, 0)
-        while code >= 0:
-            names.append(op_name(code))
-            code = native.op(self._net, len(names))
-        return tuple(names)
-
-    def _bind(self, ports, given, first):
-        if type(given) is not tuple and type(given) is not list:
-            if len(ports) != 1:
-                raise ValueError("%d buffers are needed" % len(ports))
-            wrong = native.bind(self._net, first, given)
-            if wrong:
-                ports[0].blame(wrong)
-            return
-        if len(given) != len(ports):
-            raise ValueError("%d buffers are needed, not %d" % (len(ports), len(given)))
-        number = first
-        for buffer in given:
-            wrong = native.bind(self._net, number, buffer)
-            if wrong:
-                ports[number - first].blame(wrong)
-            number += 1
+Net = None
+if native:
+    from sensewell.kernel.neural_native import Net
+elif tflm:
+    try:
+        from sensewell.model.neural_tflm import Net  # where the firmware brought it along
+    except ImportError:
+        pass
+if Net is None:
+    from sensewell.kernel.neural_viper import Net
 
 
 class Port:

@@ -117,7 +117,7 @@ def convolution(dice: Dice) -> Case:
 def depthwise(dice: Dice) -> Case:
     m = Model()
     h, w = dice.choice(SHAPES), dice.choice(SHAPES)
-    c, times, batch = dice.choice([1, 2, 3, 8]), dice.choice([1, 1, 2, 3]), dice.choice([1, 1, 2])
+    c, times, batch = dice.choice([1, 2, 3, 8]), dice.choice([1, 1, 2, 3, 6]), dice.choice([1, 1, 2])
     while True:
         padding, fh, sh, dh, oh = windowed(dice, h)
         padding_w, fw, sw, dw, ow = windowed(dice, w)

@@ -1,7 +1,9 @@
 """Compares the engine with TensorFlow Lite Micro, byte for byte; a program of its own: the reference may live in
 another Python.
 
-    parity.py LIBRARY suite KIND NETS | model FILE INPUTS | all all NETS      -> a line of JSON with what was counted
+    parity.py LIBRARY suite KIND|every NETS | model FILE INPUTS | all all NETS   -> a line of JSON: what was counted
+
+LIBRARY: the C core as a shared object, or "viper": the viper kernels, as CPython runs them.
 """
 
 from __future__ import annotations
@@ -30,6 +32,21 @@ def compile_core(path: Path) -> None:
     subprocess.run([*command, "-o", str(path), str(CORE / "sw_neural.c")], check=True)
 
 
+def golden(*arguments: str) -> dict[str, int]:
+    """Runs parity.py under a Python that has the reference interpreter; skips where there is none."""
+    python = os.environ.get("PARITY_PYTHON", sys.executable)
+    import pytest
+
+    probe = subprocess.run([python, "-c", "import tflite_micro"], capture_output=True)
+    if probe.returncode:
+        pytest.skip("tflite-micro is not installed (pip install tflite-micro==" + REFERENCE + ")")
+    ran = subprocess.run([python, __file__, *arguments], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    result: dict[str, int] = json.loads(ran.stdout.splitlines()[-1])
+    print(result)
+    return result
+
+
 class Ours:
     """A net on our engine; ValueError where it is refused."""
 
@@ -43,6 +60,7 @@ class Ours:
         if engine.prepare(self.model, self.net, work, facts):
             raise ValueError
         self.arena = bytearray(facts[2] + 4)
+        self.n_ops, self.work = facts[5], facts[6]
         self.inputs = [self.port(k) for k in range(facts[3])]
         self.outputs = [self.port(facts[3] + k) for k in range(facts[4])]
         self.reset()
@@ -61,6 +79,27 @@ class Ours:
         for number, one in enumerate(held):
             assert self.engine.bind(self.net, number, one) == 0
         assert self.engine.predict(self.model, self.net, self.arena) == 0
+        return outputs
+
+
+class Viper:
+    """A net on the text of the viper kernels, as CPython runs it; ValueError where it is refused."""
+
+    def __init__(self, data: bytes) -> None:
+        from sensewell.kernel.neural_viper import Net
+
+        self.net = Net(bytearray(data))
+        names = {"f": 0, "i": 2, "B": 3, "h": 7, "b": 9}
+        self.inputs = [(DTYPES[names[port.dtype]], port.shape) for port in self.net.inputs]
+        self.outputs = [(DTYPES[names[port.dtype]], port.shape) for port in self.net.outputs]
+
+    def reset(self) -> None:
+        self.net.reset()
+
+    def run(self, inputs: list[Any]) -> list[Any]:
+        outputs = [np.zeros(shape, dtype) for dtype, shape in self.outputs]
+        flat = [memoryview(np.ascontiguousarray(one).reshape(-1)) for one in [*inputs, *outputs]]
+        self.net.predict(flat[: len(inputs)], flat[len(inputs) :])
         return outputs
 
 
@@ -113,13 +152,14 @@ def numbers(rng: np.random.Generator, dtype: Any, shape: tuple[int, ...], turn: 
 class Count:
     """What was compared: nets, numbers, differing bytes, distinct outputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: type = Ours) -> None:
+        self.engine = engine
         self.seen: dict[str, int] = dict.fromkeys(("nets", "numbers", "differ", "both_refuse", "one_refuses"), 0)
         self.outputs: set[bytes] = set()
 
-    def nets(self, data: bytes) -> tuple[Ours, Theirs] | None:
+    def nets(self, data: bytes) -> tuple[Ours | Viper, Theirs] | None:
         made: list[Any] = []
-        for kind in (Ours, Theirs):
+        for kind in (self.engine, Theirs):
             with contextlib.suppress(ValueError):
                 made.append(kind(data))
         if len(made) < 2:
@@ -128,7 +168,7 @@ class Count:
         self.seen["nets"] += 1
         return made[0], made[1]
 
-    def compare(self, ours: Ours, theirs: Theirs, inputs: list[Any]) -> None:
+    def compare(self, ours: Ours | Viper, theirs: Theirs, inputs: list[Any]) -> None:
         a, b = ours.run(inputs), theirs.run(inputs, len(ours.outputs))
         for mine, expected in zip(a, b, strict=True):
             self.seen["numbers"] += mine.size
@@ -138,9 +178,13 @@ class Count:
 
 
 def suite(count: Count, kind: str, n: int, seed: int = 1) -> None:
-    """n random nets of a kind, a few inputs each; recurrent ones are reset in the middle."""
+    """n random nets of a kind, or of every kind; a few inputs each; recurrent ones are reset in the middle."""
     import cases
 
+    if kind == "every":
+        for one in cases.KINDS:
+            suite(count, one, n, seed)
+        return
     dice, rng = random.Random(f"{kind} {seed}"), np.random.default_rng(seed)
     for _ in range(n):
         _, data = cases.KINDS[kind](dice)
@@ -181,11 +225,13 @@ def everything(count: Count, n: int) -> None:
 def main() -> None:
     library, what, which, n = sys.argv[1:5]
     here = Path(__file__).parent
-    sys.path[:0] = [str(here), str(here / "engine"), str(here.parents[1] / "device")]
-    import sensewell_neural
+    sys.path[:0] = [str(here), str(here.parents[1] / "device"), str(here.parents[2] / "device")]
+    if library != "viper":
+        sys.path.insert(0, str(here / "engine"))
+        import sensewell_neural
 
-    sensewell_neural.library(library)
-    count = Count()
+        sensewell_neural.library(library)
+    count = Count(Viper if library == "viper" else Ours)
     if what == "suite":
         suite(count, which, int(n), int(sys.argv[5]) if len(sys.argv) > 5 else 1)
     elif what == "model":
