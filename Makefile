@@ -45,7 +45,7 @@ test-device: $(READY) boards native ## the same device tests on CPython, unix, v
 	$(PYTEST) -n 2 tests/device tests/on_boards
 
 test-e2e: $(READY) boards native ## boards, the wire and the whole way, with real firmware and the real mpremote
-	$(PYTEST) tests/e2e
+	$(PYTEST) -n 2 --dist loadfile tests/e2e
 
 lint: $(READY) $(STUBS) ## style, types, and device code against the MicroPython stubs
 	$(BIN)/ruff check .

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from sensewell_host.board import virtual
+
+# Tests that run side by side must not stop or list one another's boards, nor may the commands that they start
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    virtual.RUN = virtual.RUN / worker
+    os.environ["SENSEWELL_RUN"] = str(virtual.RUN)
 
 
 class Relay:

@@ -25,7 +25,7 @@ from pathlib import Path
 from sensewell_host.board import catalog
 from sensewell_host.board.errors import BoardError
 
-RUN = catalog.BUILD / "run"
+RUN = Path(os.environ.get("SENSEWELL_RUN") or catalog.BUILD / "run")  # which boards run is said here
 FIRST_PORT = 4001
 _START_S = 10.0
 
