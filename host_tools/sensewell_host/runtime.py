@@ -22,6 +22,7 @@ from sensewell_host import bytecode
 from sensewell_host.board.base import ARCHITECTURES
 from sensewell_host.device_path import DEVICE
 from sensewell_host.errors import SensewellError
+from sensewell_host.mpy import unpinned
 
 CACHE = DEVICE.parent / "build" / "runtime"
 NATIVE = DEVICE.parent / "build" / "native"
@@ -40,6 +41,7 @@ _STAND_INS = bytecode.MODULE  # goes to boards of architecture "", to all of the
 
 # Code for the native module sensewell_NAME ends in NAME_native, what stands in for it in NAME_viper or NAME_plain
 _NATIVE_PREFIX = "sensewell_"
+_WORD_BYTES = {"x64": 8}  # of a board; 4 elsewhere
 
 # Needed once at a start, but native code stays in RAM for ever: 4 KB, to verify a signature in 0.1 s instead of 0.5 s
 FAST_START = frozenset({"sensewell_p256"})
@@ -85,7 +87,7 @@ def native_modules(arch: str) -> dict[str, bytes]:
         files = (sources / path.stem.removeprefix(_NATIVE_PREFIX)).glob("*")
         newest = max((file.stat().st_mtime for file in files), default=None)
         if newest is not None and newest <= path.stat().st_mtime:
-            found[path.stem] = path.read_bytes()
+            found[path.stem] = unpinned(path.read_bytes(), _WORD_BYTES.get(arch, 4))
     return found
 
 
@@ -185,7 +187,7 @@ def compile_file(path: Path, arch: str, optimise: str = _OPTIMISE) -> bytes:
     key = hashlib.sha256("\0".join((_compiler(), arch, optimise, called, content)).encode()).hexdigest()
     kept = CACHE / (arch or "bytecode") / f"{path.parent.name}.{path.stem}-{key[:16]}.mpy"
     if kept.is_file():
-        return kept.read_bytes()
+        return unpinned(kept.read_bytes(), _WORD_BYTES.get(arch, 4))
     kept.parent.mkdir(parents=True, exist_ok=True)
     part = kept.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")  # boards are served from several threads
     emit = [f"-march={arch}"] if arch else []
@@ -200,7 +202,7 @@ def compile_file(path: Path, arch: str, optimise: str = _OPTIMISE) -> bytes:
         error = (ran.stderr or ran.stdout).strip()
         raise SensewellError(f"mpy-cross refuses {path.name} for {arch or 'bytecode'}: {error}")
     os.replace(part, kept)
-    return kept.read_bytes()
+    return unpinned(kept.read_bytes(), _WORD_BYTES.get(arch, 4))
 
 
 def _module_name(path: Path) -> str:
