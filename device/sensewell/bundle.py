@@ -274,9 +274,10 @@ class Bundle:
         """Let `pipeline`, built from this bundle, answer the golden vectors; only then may its model decide.
 
         The section: features int16[rows][n_features], zeros to a multiple of 4, scores int32[rows][n_outputs], raw
-        windows int16[windows][length][n_channels], their features int16[windows][n_features]. Every answer must be
-        exactly equal. Raises Refused("golden.scores", "golden.features", "golden.size", or why the model was refused);
-        what read() raises, if the section is not what open() verified.
+        windows int16[windows][length][n_channels], their features int16[windows][n_features]; where a model sees
+        windows, there are no rows, but at the end zeros to a multiple of 4, and the scores int32[windows][n_outputs].
+        Every answer must be exactly equal. Raises Refused("golden.scores", "golden.features", "golden.size", or why the
+        model was refused); what read() raises, if the section is not what open() verified.
         """
         from sensewell.build.pipeline import prove
 

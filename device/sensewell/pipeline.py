@@ -215,7 +215,7 @@ class Pipeline:
                     rules.window(self.vector, 1, t_ms)
             if fault == _OK:
                 best = self.model.predict(self.vector, self.scores)
-                confidence = self.scores[best] * 100 // self.model.score_total
+                confidence = self.scores[best] * 100 // (self.model.score_total or 1)
         elif rules:
             rules.window(self.vector, 0, t_ms)
         self.best = best

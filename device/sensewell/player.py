@@ -1,14 +1,14 @@
 """Plays recordings through the deployed bundle and prints what was decided; `sensewell run` sends and calls it.
 
 It stands outside the pipeline and uses only what everybody may. A line is a letter and a packed record in base64:
-  D  a decision   <iIIBBBBBbBBH  t_ms, sample, check, label, confidence %, quality %, source, cause, best, window,
-                                 rule, verdicts since the last decision
-  V  rejections   <IIHH          first sample, how many, verdict, channels (bit mask)
+  D  a decision   <iIIBBBBBbBBHh  t_ms, sample, check, label, confidence %, quality %, source, cause, best, window,
+                                  rule, verdicts since the last decision, value (-32768: none)
+  V  rejections   <IIHH           first sample, how many, verdict, channels (bit mask)
   E  the end      plain numbers: samples, D lines, V lines, CRC-32 over all records in order
   A  instead of E: at this sample memory was allocated on the way to the decision
 `sample` counts from 0 and is the one that led to the decision; `window` is 1 if that completed a window; `best` is the
-model's own class for it, -1 if it was not asked; `check` a hash over the window's features and the model's scores:
-boards whose checks agree, agree bit for bit. `rule`: its number, 255 for none.
+model's own class for it, -1 if it was not asked; `check` a hash over the window's features, what a network was given,
+and the model's scores: boards whose checks agree, agree bit for bit. `rule`: its number, 255 for none.
 """
 
 import gc
@@ -29,6 +29,7 @@ from sensewell.pipeline import Pipeline
 from sensewell.policy import UNSIGNED, Policy
 from sensewell.sensor.replay import Replay
 
+_NO_VALUE = const(-32768)
 _GAP_BIT = const(8)  # of a verdict: the one reason that no channel has
 
 
@@ -81,6 +82,7 @@ class Player:
         if safe:
             manifest["model"] = {"family": "none"}
         self.pipeline = Pipeline(self._bundle)
+        self._valued = manifest["model"].get("output") == "value"
         self._period_ms = self.pipeline.period_ms
         if safe:
             from sensewell.build.pipeline import disarm
@@ -91,7 +93,7 @@ class Player:
         self._bundle.release()
         self._say = say
         self._row = array("h", bytes(2 * self._n))
-        self._decision = bytearray(22)
+        self._decision = bytearray(24)
         self._run = bytearray(12)
         self._crc = self._runs = 0
 
@@ -201,13 +203,17 @@ class Player:
 
     def _decided(self, decision, sample, window, verdicts):
         pipeline = self.pipeline
+        value = decision.value if self._valued else None
         check = 0
         best = pipeline.best if window else -1
         if best >= 0:
             check = _hash16(pipeline.vector, len(pipeline.vector), 0)
+            given = getattr(pipeline.model, "given", None)
+            if given:
+                check = _hash16(given, len(given) // 2, check)
             check = _hash32(pipeline.scores, len(pipeline.scores), check)
         struct.pack_into(
-            "<iIIBBBBBbBBH",
+            "<iIIBBBBBbBBHh",
             self._decision,
             0,
             decision.t_ms,
@@ -222,6 +228,7 @@ class Player:
             int(window),
             decision.rule_id & 0xFF,
             verdicts,
+            _NO_VALUE if value is None else value,
         )
         self._send("D ", self._decision)
 

@@ -276,8 +276,7 @@ class _Deploy:
         info = board.info()
         self.name = info.name
         self.arch = runtime.check_mpy(info.mpy, info.name)
-        family = self.manifest["model"]["family"]
-        families = [] if family == "none" else [family]
+        families = runtime.families_of(self.manifest)
         targets, _ = runtime.files_for(self.arch, families, (*extra_modules, *runtime.SLOTS))
         wanted = {path.removeprefix("/lib/"): data for path, data in targets.items()}
         wanted[_LIST] = "".join(f"{zlib.crc32(data)} {path}\n" for path, data in sorted(wanted.items())).encode()

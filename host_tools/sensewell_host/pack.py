@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sensewell_host.advice import with_advice
+from sensewell_host.c_kernels import use_neural
 from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
 
@@ -48,7 +49,10 @@ _KEYS = {
     "condition.filters": "kind n shift",
     "condition.normalise": "offset_raw gain_q12",
     "window": "length hop min_quality_pct",
-    "model": "family section n_classes",
+    "model": "family section n_classes input take output error give edges_raw",
+    "model.take": "of centre_raw gain shift",
+    "model.error": "gain_in gain_out shift limit_q8",
+    "model.give": "gain shift offset_raw index",
     "rules": "name on when limit clear dwell_ms clear_dwell_ms priority label interlock on_bad",
     "rules.on": "channel feature",
     "arbiter": "min_confidence_pct smooth_n smooth_m hold_ms return_n average_n deadline_ms fallback_label",
@@ -108,19 +112,23 @@ def _block_at(bundle: bytes) -> tuple[int, int]:
 
 
 def golden(
-    manifest: dict[str, Any], model: bytes, features: npt.ArrayLike, windows: npt.ArrayLike
+    manifest: dict[str, Any], model: bytes, features: npt.ArrayLike | None, windows: npt.ArrayLike
 ) -> tuple[dict[str, Any], bytes]:
     """The manifest's `golden` entry and its section, `golden`: what the board must answer exactly before it decides.
 
-    model: the device model; features: (rows, n_features) integers; windows: (windows, length, n_channels) raw counts,
-    before calibration and conditioning. Scores and the windows' features are what the device code gives.
-    SensewellError if shapes or ranges do not fit the manifest or the model is unsound.
+    model: the device model; features: (rows, n_features) integers, None where the model sees windows; windows:
+    (windows, length, n_channels) raw counts, before calibration and conditioning. Scores and the windows' features are
+    what the device code gives. SensewellError if shapes or ranges do not fit the manifest or the model is unsound.
     """
-    rows = _int16(features, (-1, len(manifest["features"])), "golden features")
+    sees_windows = manifest["model"].get("input") == "window"
+    rows = np.zeros((0, 0), np.int16)
+    if not sees_windows:
+        rows = _int16([] if features is None else features, (-1, len(manifest["features"])), "golden features")
     raw = _int16(windows, (-1, manifest["window"]["length"], len(manifest["channels"])), "golden windows")
     model_section = manifest["model"].get("section", "model")
+    use_neural(manifest)
     try:
-        pipeline = Pipeline(Bundle(manifest, {model_section: model}))
+        pipeline = Pipeline(Bundle(manifest, {model_section: bytearray(model)}))
         if pipeline.refusal:
             raise Refused(pipeline.refusal)
     except Refused as refused:
@@ -130,7 +138,9 @@ def golden(
         pipeline.vector[:] = _array_of(pipeline.vector, row)
         pipeline.model.predict(pipeline.vector, pipeline.scores)
         scores += pipeline.scores.tobytes()
-    vectors = bytearray()
+    data = bytearray(rows.astype("<i2").tobytes())
+    data += bytes(-len(data) % 4) + scores + raw.astype("<i2").tobytes()
+    scores.clear()
     sample = pipeline.guard.last_good
     for window in raw:
         pipeline.reset()
@@ -139,11 +149,15 @@ def golden(
             if pipeline.condition:
                 pipeline.condition.apply(sample, sample)
             pipeline.window.push(sample, 1)
-        pipeline.features.compute(pipeline.window)
-        vectors += pipeline.vector.tobytes()
-    data = rows.astype("<i2").tobytes()
-    data += bytes(-len(data) % 4) + bytes(scores) + raw.astype("<i2").tobytes() + bytes(vectors)
-    return {"section": "golden", "rows": len(rows), "windows": len(raw)}, data
+        if pipeline.features:
+            pipeline.features.compute(pipeline.window)
+        data += pipeline.vector.tobytes()
+        if sees_windows:
+            pipeline.model.predict(pipeline.vector, pipeline.scores)
+            scores += pipeline.scores.tobytes()
+    if sees_windows:
+        data += bytes(-len(data) % 4) + scores
+    return {"section": "golden", "rows": len(rows), "windows": len(raw)}, bytes(data)
 
 
 def inspect(path: Path | str) -> dict[str, Any]:
@@ -206,6 +220,7 @@ def _check_keys(entry: Any, place: str) -> None:
 def _proven(data: bytes, otherwise: str, say: Callable[[object], str] = str) -> Any:
     try:
         bundle = Bundle.open(data)
+        use_neural(bundle.manifest)
         limits(bundle.manifest)
         bundle.prove(Pipeline(bundle))
     except Refused as refused:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from sensewell_host import believe, runtime
 from sensewell_host.board import Board, BoardScriptError
 from sensewell_host.board.base import verify
+from sensewell_host.c_kernels import use_neural
 from sensewell_host.dataset import Dataset
 from sensewell_host.dataset.faults import Fault
 from sensewell_host.dataset.rate import rate_of, rate_text
@@ -45,8 +46,10 @@ DECISION = np.dtype(
         ("window", "u1"),
         ("rule", "u1"),
         ("verdict", "<u2"),
+        ("value", "<i2"),  # NO_VALUE: none
     ]
 )
+NO_VALUE = -32768
 REJECTION = np.dtype([("start", "<u4"), ("length", "<u4"), ("verdict", "<u2"), ("channels", "<u2")])
 
 _SILENCE_S = 60.0  # longest time between two lines of a board that works
@@ -267,8 +270,10 @@ def play_on_host(
     safe: a reason why only the bundle's rules shall decide.
     """
     use_device_path()
+    from sensewell.bundle import Bundle
     from sensewell.player import Player
 
+    use_neural(Bundle.open(bundle).manifest)
     lines: list[str] = []
     player = Player(bundle, None, lines.append, safe)
     done: dict[str, list[Replayed]] = {way.name: [] for way in ways}

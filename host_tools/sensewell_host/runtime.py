@@ -14,9 +14,10 @@ import hashlib
 import os
 import subprocess
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sensewell_host import bytecode
 from sensewell_host.board.base import ARCHITECTURES
@@ -36,6 +37,7 @@ ROOTS = ("sensewell", "sensewell.bundle", "sensewell.node", "sensewell.pipeline"
 REPLAY = "sensewell.sensor.replay"
 PLAYER = ("sensewell.player", REPLAY, "sensewell.sensor")  # what `sensewell run` puts beside the code
 SLOTS = ("sensewell.start", "sensewell.install", "sensewell.command")  # where bundles come in slots, that is by deploy
+_FAMILIES = {"neural": ("neural", "net")}  # where it is more than the module of its name
 _PC_ONLY = frozenset({"sensewell._port"})
 _STAND_INS = bytecode.MODULE  # goes to boards of architecture "", to all of them and to no other
 
@@ -91,6 +93,12 @@ def native_modules(arch: str) -> dict[str, bytes]:
     return found
 
 
+def families_of(manifest: Mapping[str, Any]) -> list[str]:
+    """The model families of a bundle, as modules_for() and files_for() take them."""
+    family = manifest["model"]["family"]
+    return ["value"] * (manifest["model"].get("output") == "value") + ([] if family == "none" else [family])
+
+
 def modules_for(
     families: Iterable[str] = ("trees",), extra: Iterable[str] = (), native: Iterable[str] = ()
 ) -> list[str]:
@@ -100,7 +108,7 @@ def modules_for(
     stands in for the modules in `native`, which the board will have.
     """
     kinds = {name.removeprefix(_NATIVE_PREFIX) for name in native}
-    wanted = {f"sensewell.model.{family}" for family in families}
+    wanted = {f"sensewell.model.{part}" for family in families for part in _FAMILIES.get(family, (family,))}
     for name in wanted:
         if module_path(name) is None:
             raise SensewellError(f"this runtime has no model family {name.rpartition('.')[2]!r}: update Sensewell")

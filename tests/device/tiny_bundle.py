@@ -88,6 +88,7 @@ def golden(m, model, rows=2, windows=1, seed=5):
     data.extend(bytes(-len(data) % 4))
     data.extend(scores)
     vectors = bytearray()
+    scores = bytearray()
     for _ in range(windows):
         pipeline.reset()
         for _ in range(pipeline.length):
@@ -96,9 +97,16 @@ def golden(m, model, rows=2, windows=1, seed=5):
             if pipeline.condition:
                 pipeline.condition.apply(row, row)
             pipeline.window.push(row, 1)
-        pipeline.features.compute(pipeline.window)
+        if pipeline.features:
+            pipeline.features.compute(pipeline.window)
         vectors.extend(bytes(pipeline.vector))
-    return bytes(data + vectors)
+        if not rows:
+            pipeline.model.predict(pipeline.vector, pipeline.scores)
+            scores.extend(bytes(pipeline.scores))
+    data.extend(vectors)
+    if not rows:
+        data.extend(bytes(-len(data) % 4))
+    return bytes(data + scores)
 
 
 def write(m, sections):

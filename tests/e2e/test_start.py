@@ -29,7 +29,7 @@ from sensewell_host.errors import SensewellError
 pytestmark = pytest.mark.skipif(not virtual.is_built("virt_c3"), reason="virt_c3 is not built: make board-virt_c3")
 
 SOAK = bool(os.environ.get("SENSEWELL_SOAK"))
-PROBATION = {"windows": 4, "seconds": 3}
+PROBATION = {"windows": 4, "seconds": 3, "lost_pct": 40}  # a busy computer loses samples, too
 
 # A sensor of noise whose ticks are the board's; what {more} does is each test's
 SETUP = """

@@ -187,7 +187,7 @@ def test_a_lost_or_damaged_line_is_noticed() -> None:
         with pytest.raises(SensewellError, match="lines were lost"):
             run.parse(lines[:number] + lines[number + 1 :], "r1")
         with pytest.raises(SensewellError, match="lines were lost"):
-            run.parse([*lines[:number], lines[number][:-3] + "AAA", *lines[number + 1 :]], "r1")
+            run.parse([*lines[:number], lines[number][:-3] + "BBB", *lines[number + 1 :]], "r1")
     with pytest.raises(SensewellError, match="did not finish playing r1"):
         run.parse(lines[:-1], "r1")
 

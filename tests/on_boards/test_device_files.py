@@ -19,7 +19,8 @@ FILES = sorted((ROOT / "tests" / "device").glob("test_*.py"))
 HELPERS = [path for path in (ROOT / "tests" / "device").glob("*.py") if path not in FILES and path.stem != "conftest"]
 RUNNER = Path(__file__).with_name("runner.py")
 ON_NATIVE = {"test_native", "test_features", "test_features_everywhere", "test_trees", "test_trees_fuzz"}
-ON_NATIVE |= {"test_pipeline", "test_node", "test_signature", "test_trust", "test_neural"}
+ON_NATIVE |= {"test_pipeline", "test_node", "test_signature", "test_trust"}
+ON_NATIVE |= {"test_neural", "test_net", "test_net_proof", "test_net_refused"}
 RUNS = [(path, "viper") for path in FILES if path.stem != "test_native"]
 RUNS += [(path, "native") for path in FILES if path.stem in ON_NATIVE]
 NATIVE = "/native"  # not on the path: the viper runs must not see it

@@ -30,6 +30,9 @@ class Sensor:
         return -1
 from sensewell.node import compose
 node = compose(Sensor(), "/bundle.swb", "virt_c3")
+def deep(n):
+    return n and deep(n - 1)
+deep(9)  # what lay on the stack before is overwritten
 gc.collect()
 ram = gc.mem_alloc() - before
 way = node.pipeline

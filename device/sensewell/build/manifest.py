@@ -32,6 +32,9 @@ clear_dwell_ms 0 0 268435456
 label none 0 %d"""
 )
 _RULE_WORDS = const(13)  # of state
+_FAMILY = const("family - none trees neural")
+_INPUT = const("input features window")
+_OUTPUT = const("output classes anomaly value")
 _ARBITER = const(
     """smooth_n none 1 16
 smooth_m none 1 16
@@ -119,11 +122,13 @@ def check(m):
     n_labels = _list_of(m["labels"], str, 1, 64, "labels")
 
     model = m["model"]
-    family = model.get("family")
-    if family != "none":
-        _check(family == "trees", "model", "family")
+    family = choice(model, _FAMILY, "bundle.schema.model")
+    seen = choice(model, _INPUT, "bundle.schema.model")  # 1: the model sees windows
+    choice(model, _OUTPUT, "bundle.schema.model")
+    _check(family == 3 or family > 2 * seen, "model", "family")
+    if family > 1:
         _ints(model, "model", "n_classes none 1 %d" % n_labels)
-        _check(n_features > 0, "features", "none")
+        _check(n_features > 0 or seen, "features", "none")
     rules = m.get("rules", [])
     _list_of(rules, dict, 0, 16, "rules")
     for rule in rules:
@@ -153,12 +158,12 @@ def check(m):
         _ints(entry, "sections", "offset none 0 16777215\nbytes none 1 16777215")
         _check(type(entry.get("sha256")) is str and len(entry["sha256"]) == 64, "sections", "sha256")
     golden = m.get("golden")
-    if family != "none":
+    if family > 1:
         _check(model.get("section") in sections, "model", "section")
         _check(golden is not None, "golden", "a model needs a proof")
     if golden is not None:
-        _check(golden.get("section") in sections and n_features > 0, "golden", "section")
-        rows = 0 if family == "none" else 256
+        _check(golden.get("section") in sections and (n_features > 0 or seen), "golden", "section")
+        rows = 0 if family == 1 or seen else 256
         _ints(golden, "golden", "windows none 1 16\nrows none %d %d" % (min(rows, 1), rows))
 
 
