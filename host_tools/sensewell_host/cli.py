@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sensewell_host import deploy_commands, evaluate_commands
+from sensewell_host import capture_commands, deploy_commands, evaluate_commands
 from sensewell_host.board.commands import address_of
 from sensewell_host.board.commands import app as board_app
 from sensewell_host.calibrate_commands import app as calibrate_app
@@ -148,6 +148,9 @@ def data_show(folder: Annotated[Path, typer.Argument(help="A dataset's folder.")
         sums = [sum(r.duration_s for r in of if r.label == label) for label in dataset.labels]
         seconds.add_row(group, *(f"{value:.0f}" if value else "" for value in sums))
     out.print(seconds)
+
+
+app.command(rich_help_panel=_MODELS)(capture_commands.capture)
 
 
 # --- models ---------------------------------------------------------------------------------------------------------

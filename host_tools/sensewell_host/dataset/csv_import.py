@@ -56,7 +56,11 @@ def import_csv(
         values[:, number] = _numbers(path, column, [row[where[column]] for row in cells], lines)
         for none in schema.missing:
             values[values[:, number] == none, number] = np.nan
-        values[:, number] *= factor
+        info = schema.channels[number]
+        if factor:
+            values[:, number] *= factor
+        else:
+            values[:, number] = values[:, number] * info.scale + info.offset
     counts, clipped = to_counts(values, schema.channels)
     for number, channel in enumerate(schema.channels):
         report.missing[channel.name] = int((counts[:, number] == MISSING).sum())
@@ -98,6 +102,8 @@ def import_csv(
                 )
     report.recordings = len(recordings)
     notes = {"source": path.name, "missing": report.missing, "clipped": report.clipped}
+    if schema.about:
+        notes["about"] = schema.about
     return Dataset(schema.name, schema.rate_hz, schema.channels, tuple(recordings), notes), report
 
 
@@ -117,6 +123,8 @@ def _read(path: Path, schema: Schema) -> tuple[list[str], list[int], list[list[s
         raise SensewellError(f"{path.name} is no UTF-8 text (byte {error.start}): save it as CSV in UTF-8") from error
     except (OSError, EOFError, ValueError) as error:
         raise SensewellError(f"{path.name} cannot be read: {error}") from error
+    if schema.about.get("captured") is True and not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]  # a line that the capture could not finish
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         header = [name.strip() for name in next(reader, [])]
