@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sensewell_host import capture_commands, deploy_commands, evaluate_commands
+from sensewell_host import capture_commands, data_commands, deploy_commands, evaluate_commands
 from sensewell_host.board.commands import address_of
 from sensewell_host.board.commands import app as board_app
 from sensewell_host.calibrate_commands import app as calibrate_app
@@ -33,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Recordings: fetch the default ones, import your own, look at them.", no_args_is_help=True)
+data_app = typer.Typer(help="Recordings: fetch, import, look at, check, spoil, label.", no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel="Recordings and models")
 app.add_typer(board_app, name="board", rich_help_panel="Boards")
 app.add_typer(guard_app, name="guard", rich_help_panel="Recordings and models")
@@ -150,6 +150,7 @@ def data_show(folder: Annotated[Path, typer.Argument(help="A dataset's folder.")
     out.print(seconds)
 
 
+data_app.command("check")(data_commands.check)
 app.command(rich_help_panel=_MODELS)(capture_commands.capture)
 
 

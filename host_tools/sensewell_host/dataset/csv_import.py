@@ -107,6 +107,19 @@ def import_csv(
     return Dataset(schema.name, schema.rate_hz, schema.channels, tuple(recordings), notes), report
 
 
+def times_of(path: Path, schema: Schema) -> list[tuple[str, NDArray[np.float64]]]:
+    """(name, times in s as they stand in the file) of each recording, before any row is put back."""
+    if schema.time is None:
+        return []
+    header, lines, cells = _read(path, schema)
+    where = {name: header.index(name) for name in schema.needed}
+    column, unit_s = schema.time
+    time_s = _numbers(path, column, [row[where[column]] for row in cells], lines) * unit_s
+    by = [*schema.recording, *[name for name in (schema.group, schema.label) if name]]
+    keys = [tuple(row[where[name]] for name in by) for row in cells]
+    return [("-".join(keys[start]) or path.name, time_s[start:end]) for start, end in _runs(keys)]
+
+
 def default_schema_path(path: Path) -> Path:
     """watch.csv.gz -> watch.json"""
     return path.with_name(path.name.removesuffix(".gz").removesuffix(".csv") + ".json")
