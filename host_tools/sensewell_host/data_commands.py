@@ -75,3 +75,70 @@ def load(source: Path, schema: Path | None = None) -> tuple[Any, Any]:
     found = Schema.load(schema or default_schema_path(csv))
     dataset, _ = import_csv(csv, found)
     return dataset, (csv, found)
+
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Where the new dataset goes, with its truth.json.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same dataset.")]
+
+
+def faults(
+    source: Source,
+    out: Out,
+    schema: Schema = None,
+    kinds: Annotated[str, typer.Option(help="Of stuck,spike,missing,saturated,stale,gap.")] = "",
+    every: Annotated[int, typer.Option(min=2, help="One fault in so many rows.")] = 250,
+    apart: Annotated[int, typer.Option(min=1, help="Clean rows before each of them.")] = 100,
+    seed: Seed = 1,
+) -> None:
+    """A new dataset with field faults in it, and the truth: which, where, how long."""
+    from sensewell_host import spoil
+    from sensewell_host.dataset.faults import KINDS
+
+    dataset, _ = load(source, schema)
+    wanted = tuple(one.strip() for one in kinds.split(",")) if kinds else KINDS
+    with console.status("injecting"):
+        made, told = spoil.with_faults(dataset, wanted, seed, every, apart)
+        saved = spoil.save(made, told, out)
+    n = sum(len(some) for some in told["recordings"].values())
+    console.print(f"{n:,} faults in {len(saved.recordings)} recordings in {out}; the truth: {out / spoil.TRUTH}")
+
+
+def augment(
+    source: Source,
+    out: Out,
+    schema: Schema = None,
+    copies: Annotated[int, typer.Option(min=1, max=100, help="Copies of each recording.")] = 1,
+    gain: Annotated[float, typer.Option(min=0, max=0.99, help="Share of more or less, each channel for itself.")] = 0.0,
+    offset_raw: Annotated[float, typer.Option(min=0, help="Counts up or down, each channel for itself.")] = 0.0,
+    tilt_deg: Annotated[float, typer.Option(min=0, max=180, help="Turns each of --vector.")] = 0.0,
+    vector: Annotated[list[str] | None, typer.Option(help="Three channels that turn together: ax,ay,az.")] = None,
+    drop: Annotated[float, typer.Option(min=0, max=1, help="Chance of a drop-out in each 10 s.")] = 0.0,
+    drop_n: Annotated[int, typer.Option(min=1, help="Rows it has at most.")] = 10,
+    hum_raw: Annotated[float, typer.Option(min=0, help="Mains hum, counts.")] = 0.0,
+    hum_hz: Annotated[float, typer.Option(min=0, help="Of that frequency.")] = 50.0,
+    jitter: Annotated[float, typer.Option(min=0, max=0.99, help="Samples early or late, share of a period.")] = 0.0,
+    noise_raw: Annotated[float, typer.Option(min=0, help="White noise, deviation in counts.")] = 0.0,
+    originals: Annotated[bool, typer.Option(help="Keep the recordings as they are beside the copies.")] = True,
+    seed: Seed = 1,
+) -> None:
+    """A new dataset with noisy copies of each recording, in the same groups, and the truth of what was done."""
+    from sensewell_host import spoil
+    from sensewell_host.train.field_noise import FieldNoise
+
+    dataset, _ = load(source, schema)
+    names = [channel.name for channel in dataset.channels]
+    triples = [_triple(one, names) for one in vector or ()]
+    if tilt_deg and not triples:
+        raise SensewellError("--tilt-deg turns vectors: name them, for instance --vector ax,ay,az")
+    how = FieldNoise(gain, offset_raw, tilt_deg, drop, drop_n, hum_raw, hum_hz, jitter, noise_raw)
+    with console.status("making copies"):
+        made, told = spoil.with_noise(dataset, how, copies, seed, triples, originals)
+        saved = spoil.save(made, told, out)
+    console.print(f"{len(saved.recordings)} recordings in {out}; the truth: {out / spoil.TRUTH}")
+
+
+def _triple(text: str, names: list[str]) -> tuple[int, int, int]:
+    of = [one.strip() for one in text.split(",")]
+    if len(of) != 3 or not set(of) <= set(names):
+        raise SensewellError(f"expected a vector as three of {', '.join(names)}, got {text!r}")
+    return names.index(of[0]), names.index(of[1]), names.index(of[2])
