@@ -153,6 +153,7 @@ def data_show(folder: Annotated[Path, typer.Argument(help="A dataset's folder.")
 data_app.command("check")(data_commands.check)
 data_app.command("faults")(data_commands.faults)
 data_app.command("augment")(data_commands.augment)
+data_app.command("label")(data_commands.label)
 app.command(rich_help_panel=_MODELS)(capture_commands.capture)
 
 

@@ -142,3 +142,38 @@ def _triple(text: str, names: list[str]) -> tuple[int, int, int]:
     if len(of) != 3 or not set(of) <= set(names):
         raise SensewellError(f"expected a vector as three of {', '.join(names)}, got {text!r}")
     return names.index(of[0]), names.index(of[1]), names.index(of[2])
+
+
+def label(
+    source: Source,
+    schema: Schema = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0: a free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    out: Annotated[
+        Path | None, typer.Option("--cut", help="No page: cut what is labelled into a new dataset in this folder.")
+    ] = None,
+) -> None:
+    """Label stretches of recordings in a page on this computer; --cut makes recordings of them."""
+    from sensewell_host.dataset import labels as labelling
+
+    dataset, _ = load(source, schema)
+    folder = source if source.is_dir() else source.parent
+    if out:
+        if dataset.folder and out.resolve() == dataset.folder.resolve():
+            raise SensewellError(f"{out} holds the recordings themselves: say another folder")
+        made = labelling.cut(dataset, labelling.load(folder, dataset)).save(out)
+        console.print(f"{len(made.recordings)} stretches in {out}")
+        return
+    from sensewell_host.label_server import LabelServer
+
+    with LabelServer(dataset, folder, port) as server:
+        console.print(f"label {dataset.name} at {server.url} (Ctrl-C ends)", highlight=False, soft_wrap=True)
+        if browser:
+            import webbrowser
+
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass
+    console.print(f"labels are in {folder / labelling.FILE} and {labelling.TABLE}", highlight=False)
