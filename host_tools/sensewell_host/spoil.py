@@ -83,8 +83,8 @@ def with_noise(
         raise SensewellError("say what noise there shall be, for instance --gain 0.05 --noise-raw 20")
     made: list[Recording] = list(dataset.recordings) if originals else []
     said: dict[str, Any] = {}
-    for recording in dataset.recordings:
-        for copy in range(1, copies + 1):
+    for copy in range(1, copies + 1):
+        for recording in dataset.recordings:  # in their order: one may go on where the one before it ended
             random = np.random.default_rng([seed, copy, zlib.crc32(recording.name.encode())])
             whole = spoil(recording.samples[None], replace(how, drop=0.0), vectors, recording.rate_hz, random)[0]
             whole, dropped = _drop(whole, how, recording.rate_hz, random)

@@ -66,15 +66,7 @@ def import_csv(
         report.missing[channel.name] = int((counts[:, number] == MISSING).sum())
         report.clipped[channel.name] = clipped[number]
 
-    time_s = None
-    if schema.time:
-        column, unit_s = schema.time
-        moments = [row[where[column]] for row in cells]
-        time_s = _iso(path, column, moments, lines) if unit_s == 0 else _numbers(path, column, moments, lines) * unit_s
-        if np.isnan(time_s).any():
-            line = lines[int(np.flatnonzero(np.isnan(time_s))[0])]
-            raise SensewellError(f"{path.name}, line {line}: column {column!r} has no time: every row needs one")
-
+    time_s = _time(path, schema, header, lines, cells)
     table = _Table([[row[where[name]] for name in schema.needed] for row in cells], schema)
     recordings: list[Recording] = []
     taken: dict[str, int] = {}
@@ -112,12 +104,26 @@ def times_of(path: Path, schema: Schema) -> list[tuple[str, NDArray[np.float64]]
     if schema.time is None:
         return []
     header, lines, cells = _read(path, schema)
+    time_s = _time(path, schema, header, lines, cells)
+    assert time_s is not None
     where = {name: header.index(name) for name in schema.needed}
+    table = _Table([[row[where[name]] for name in schema.needed] for row in cells], schema)
+    return [(table.name(start) or path.name, time_s[start:end]) for start, end in _sessions(table, time_s)]
+
+
+def _time(
+    path: Path, schema: Schema, header: Sequence[str], lines: Sequence[int], cells: Sequence[Sequence[str]]
+) -> NDArray[np.float64] | None:
+    """The time of every row in s, None where the schema has none."""
+    if schema.time is None:
+        return None
     column, unit_s = schema.time
-    time_s = _numbers(path, column, [row[where[column]] for row in cells], lines) * unit_s
-    by = [*schema.recording, *[name for name in (schema.group, schema.label) if name]]
-    keys = [tuple(row[where[name]] for name in by) for row in cells]
-    return [("-".join(keys[start]) or path.name, time_s[start:end]) for start, end in _runs(keys)]
+    moments = [row[header.index(column)] for row in cells]
+    time_s = _iso(path, column, moments, lines) if unit_s == 0 else _numbers(path, column, moments, lines) * unit_s
+    if np.isnan(time_s).any():
+        line = lines[int(np.flatnonzero(np.isnan(time_s))[0])]
+        raise SensewellError(f"{path.name}, line {line}: column {column!r} has no time: every row needs one")
+    return time_s
 
 
 def default_schema_path(path: Path) -> Path:

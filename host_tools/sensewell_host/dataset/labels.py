@@ -124,6 +124,7 @@ def cut(dataset: Dataset, labels: Mapping[str, list[Stretch]]) -> Dataset:
                     samples=part,
                     label=one.label,
                     extra=extra,
+                    follows=False,
                 )
             )
     if not made:
