@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,13 @@ def test_sound_recordings_are_fine() -> None:
     found = check.check(dataset(), ["1", "2"], ["3"])
     assert check.worst(found) == FINE, found
     assert {one.check for one in found} == {"missing", "clipping", "stuck", "balance", "groups", "leakage"}
+
+
+def test_recordings_of_a_few_rows_are_no_trouble() -> None:
+    short = {f"{label}{n}": rows(10 * n)[: n + 3] for label in ("walk", "run") for n in (1, 2, 3)}
+    assert of(check.check(dataset(**short)), "balance").level == FINE
+    short["walk1"] = rows(1)[:0]
+    assert len(check.check(dataset(**short))) >= 6
 
 
 @pytest.mark.parametrize(("level", "share"), [(WARNING, 0.03), (ERROR, 0.8)])
@@ -111,6 +119,9 @@ def test_balance_and_groups() -> None:
     confounded = Dataset("x", 50, CHANNELS, tuple(r for r in one.recordings if r.name in ("walk1", "run2", "walk3")))
     found = of(check.balance(confounded), "groups")
     assert found.level == ERROR and "one label only" in found.detail
+    loose = Dataset("x", 50, CHANNELS, tuple(replace(r, group=r.name) for r in one.recordings))
+    found = of(check.balance(loose), "groups")
+    assert found.level == WARNING and "no groups are stated" in found.detail
     single = Dataset("x", 50, CHANNELS, one.recordings[:1])
     assert "one label only" in of(check.balance(single), "balance").detail
 

@@ -18,6 +18,7 @@ from sensewell_host.dataset.csv_import import times_of
 from sensewell_host.dataset.rate import rate_text
 from sensewell_host.dataset.recording import MAX_COUNT, MISSING, Dataset, Recording, natural
 from sensewell_host.dataset.schema import Schema
+from sensewell_host.dataset.tape import tapes
 
 ERROR, WARNING, FINE = "error", "warning", "fine"
 
@@ -97,9 +98,9 @@ def times(path: Path, schema: Schema) -> list[Finding]:
             rates.append((whole[near].sum() / step[near].sum(), name, int(near.sum())))
     if rates:
         off, name, _ = max(rates, key=lambda one: abs(one[0] - 1) * min(one[2], 100))
-        detail = (
-            f"{schema.rate_hz * off:.5g} Hz where {rate_text(schema.rate_hz)} is declared ({(off - 1) * 100:+.2f} %)"
-        )
+        real = schema.rate_hz * off
+        seen = f"{real:.5g} Hz" if real >= 1 else f"every {1 / real:.5g} s"
+        detail = f"{seen} where {rate_text(schema.rate_hz)} is declared ({(off - 1) * 100:+.2f} %)"
         found.append(Finding("rate", _level(abs(off - 1), RATE_OFF), name, detail))
     whole = np.maximum(np.rint(everything), 1)
     jitter = np.abs(everything - whole)[(everything > 0) & (whole <= 5)]
@@ -168,12 +169,12 @@ def stuck(dataset: Dataset) -> list[Finding]:
     for at, channel in enumerate(dataset.channels):
         lengths = []
         held = []
-        for recording in dataset.recordings:
-            values = recording.samples[:, at]
+        for tape in tapes(dataset.recordings):
+            values = tape.samples[:, at]
             start, length = _runs(values)
             good = values[start] != MISSING
             lengths.append(length[good])
-            held += [(int(n), recording.name, int(first)) for n, first in zip(length[good], start[good], strict=True)]
+            held += [(int(n), tape.name, int(first)) for n, first in zip(length[good], start[good], strict=True)]
         every = np.concatenate(lengths) if lengths else np.zeros(0, int)
         if not len(every):
             continue
@@ -202,6 +203,8 @@ def balance(dataset: Dataset) -> list[Finding]:
     groups: dict[str, set[str]] = {}
     labels: dict[str, set[str]] = {}
     for one in dataset.recordings:
+        if not one.label:
+            continue
         seconds[one.label] = seconds.get(one.label, 0) + one.duration_s
         groups.setdefault(one.label, set()).add(one.group)
         labels.setdefault(one.group, set()).add(one.label)
@@ -209,12 +212,15 @@ def balance(dataset: Dataset) -> list[Finding]:
         return [
             Finding("balance", WARNING, ", ".join(seconds) or "-", "there is one label only: nothing to tell apart")
         ]
-    most, least = max(seconds, key=seconds.__getitem__), min(seconds, key=seconds.__getitem__)
+    least, *_, most = sorted(seconds, key=seconds.__getitem__)
     ratio = seconds[most] / max(seconds[least], 1e-9)
     detail = f"{most} {seconds[most]:.4g} s, {least} {seconds[least]:.4g} s ({ratio:.1f} to 1)"
     found = [Finding("balance", _level(ratio, IMBALANCE), "labels", detail)]
     lone = [label for label, of in groups.items() if len(of) == 1]
-    if len(labels) > 1 and all(len(of) == 1 for of in labels.values()):
+    if len(labels) > 1 and all(one.group == one.name for one in dataset.recordings):
+        detail = "no groups are stated, so every recording is one: say what a split must keep together"
+        found.append(Finding("groups", WARNING, "all", detail))
+    elif len(labels) > 1 and all(len(of) == 1 for of in labels.values()):
         detail = "every group has one label only: what tells groups apart tells labels apart, and no split can show it"
         found.append(Finding("groups", ERROR, "all", detail))
     elif lone:
@@ -274,9 +280,9 @@ def _alike(dataset: Dataset) -> list[Finding]:
     vectors, owners = [], []
     for recording in dataset.recordings:
         n = len(recording.samples) // WINDOW
-        windows = recording.samples[: n * WINDOW].reshape(n, WINDOW, -1).astype(np.float32)
         if not n:
             continue
+        windows = recording.samples[: n * WINDOW].reshape(n, WINDOW, -1).astype(np.float32)
         windows = windows[~(windows == MISSING).any((1, 2))]
         windows = windows - windows.mean(1, keepdims=True)
         moving = (windows.std(1) > MOVING_RAW).mean(1) >= 0.5  # of the channels
