@@ -105,7 +105,7 @@ def _enter() -> bool:
     try:
         if select.select([sys.stdin], [], [], 0)[0]:
             return bool(sys.stdin.readline())  # "" is the end of a file, nobody pressed
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         pass
     return False
 

@@ -268,3 +268,17 @@ def test_a_board_that_cannot_say_its_sensor_is_told_what_to_do(running: virtual.
     with pytest.raises(SensewellError, match=r"could not be read.*NameError"):
         Capture(plan(tmp_path, sensor="nothing()")).run(running.address)
     assert not (tmp_path / "capture.csv").exists()
+
+
+@pytest.mark.skipif(not virtual.is_built("unix"), reason="the unix board is not built: make board-unix")
+def test_a_slow_sensor_is_timed_in_ms_and_may_end(tmp_path: Path) -> None:
+    (tmp_path / "flash").mkdir()
+    (tmp_path / "flash" / "rows").write_bytes(ROWS[:3].tobytes())
+    result = Capture(plan(tmp_path / "slow", rate_hz=1000 / 1000, seconds=60)).run(f"unix:{tmp_path / 'flash'}")
+    assert (result.rows, result.how, result.lost) == (3, "ended", 0)
+    rows = table(tmp_path / "slow")
+    assert np.array_equal(counts(rows), ROWS[:3])
+    assert [round(int(row["t_us"]) / 1e6) for row in rows] == [0, 1, 2] and all(
+        int(row["t_us"]) % 1000 == 0 for row in rows
+    )
+    assert json.loads((tmp_path / "slow" / "capture.json").read_text())["period_ms"] == 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import csv
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from rich.live import Live
+from sensewell_host import capture_commands
 from sensewell_host.capture import wire
 from sensewell_host.capture.screen import Screen, sparkline
 from sensewell_host.capture.session import Result, channels_of
@@ -174,3 +176,24 @@ def test_the_screen_says_what_is_lost() -> None:
         console.print(screen.picture(Result(rows=3, lost=2, gaps=[1.0]), True))
     shown = console.export_text()
     assert "3 of 500 samples; 2 lost, 1 broken wires" in shown and "4" in shown  # a: 6 * 0.5 + 1
+
+
+def test_enter_is_noticed_once_and_the_end_of_input_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, into = os.pipe()
+    with os.fdopen(out) as keys:
+        monkeypatch.setattr("sys.stdin", keys)
+        assert not capture_commands._enter()
+        os.write(into, b"\n")
+        assert capture_commands._enter() and not capture_commands._enter()
+        os.close(into)
+        assert not capture_commands._enter()
+    monkeypatch.setattr("sys.stdin", None)
+    assert not capture_commands._enter()
+
+
+def test_channels_are_named_on_the_command_line() -> None:
+    made = capture_commands._channels("ax:m/s2:0.01, t:degC:0.5:-40,n")
+    assert made == (ChannelInfo("ax", "m/s2", 0.01), ChannelInfo("t", "degC", 0.5, -40.0), ChannelInfo("n", "", 1.0))
+    for wrong in ("ax:m/s2:x", "ax:g:1:2:3"):
+        with pytest.raises(SensewellError, match="name:unit:scale"):
+            capture_commands._channels(wrong)
