@@ -194,7 +194,20 @@ def test_a_trigger_keeps_what_was_before_it(running: virtual.VirtualBoard, tmp_p
     kept = counts(table(tmp_path))
     place = next(n for n in range(len(ROWS)) if np.array_equal(ROWS[n], kept[0]))
     assert np.array_equal(kept, ROWS[place : place + len(kept)])
-    assert max(0, at - 33) <= place <= max(0, at - 27) and place + len(kept) >= at + 45, (at, place, result)
+    assert max(0, at - 33) <= place <= max(0, at - 27) and place + len(kept) + result.lost >= at + 45, (
+        at,
+        place,
+        result,
+    )
+    few = plan(
+        tmp_path / "few",
+        before_s=0.3,
+        seconds=60,
+        trigger="|c0| < -1",
+        sensor="sensewell.sensor.replay.Replay(bytes(600), 6, 10)",
+    )
+    result = Capture(few).run(running.address)
+    assert result.how == "untriggered" and 28 <= len(table(tmp_path / "few")) <= 34  # what was held is kept
     for wrong in ("c2", "|c2 > 3", "c2 > x"):
         with pytest.raises(SensewellError, match="expected a trigger"):
             Capture(plan(tmp_path, before_s=1, trigger=wrong))

@@ -106,6 +106,7 @@ class Capture:
         self._streamed = 0  # periods but for those of gaps
         self._fresh = True  # no sample of the present part yet
         self._skipped = 0  # numbers that did not come, but for those of gaps
+        self._left = 0  # periods that the board was last asked for
         self._end: int | None = None
         self._last_at = 0.0
         self._lines = Lines(plan.period_us, self._on_head, self._on_rows)
@@ -123,7 +124,8 @@ class Capture:
                 try:
                     with boards.connect(address) as board:
                         self._stream(board, silence_s)
-                    if self._streamed < self._wanted:
+                    done = sum(lines.ended[:2]) if lines.ended else 0  # the last periods may have been slept through
+                    if not self._left or (self._streamed < self._wanted and done < self._left):
                         result.how = "ended"
                     break
                 except BoardScriptError as error:
@@ -151,7 +153,7 @@ class Capture:
     def _stream(self, board: Board, silence_s: float) -> None:
         plan = self.plan
         named = wire.bring(board, plan.sensor)
-        left = 0 if plan.before_s else self._wanted - self._streamed
+        self._left = left = 0 if plan.before_s else self._wanted - self._streamed
         try:
             board.stream(
                 wire.script(plan.sensor, named, len(plan.channels), plan.period_us, left), self._lines, silence_s
@@ -260,7 +262,8 @@ class Capture:
         if self._store is None:
             return
         if not self._keeping:
-            self.result.how = "untriggered" if self.result.how == "whole" else self.result.how
+            if self.result.how in ("whole", "ended"):
+                self.result.how = "untriggered"
             self._release()
         self._account()
         self._store.close(**self.result.figures())

@@ -137,8 +137,8 @@ def _schema(name: str, channels: Sequence[ChannelInfo], rate_hz: float) -> dict[
         "group": "who",
         "recording": ["recording"],
         "extra": ["place"],
-        "time": {"column": "t_us", "unit": "us"},
-        "about": {"captured": True, "sessions": []},
+        "time": {"column": "number", "unit": "period"},
+        "about": {"captured": True, "clock_us": "t_us", "sessions": []},
     }
 
 

@@ -6,6 +6,7 @@ A line that does not arrive whole is counted and dropped: the samples in it show
 from __future__ import annotations
 
 import binascii
+import hashlib
 import json
 import re
 import struct
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from sensewell_host import runtime
 from sensewell_host.board import Board
+from sensewell_host.board.base import verify
 from sensewell_host.errors import SensewellError
 
 SCRIPT = Path(__file__).parents[1] / "on_device" / "capture_stream.py"
@@ -27,6 +29,17 @@ SLOW_US = 1_000_000  # from this period on times are in ms
 ERROR, STALE = 1, 2  # flags of a sample
 _MASK = (1 << 30) - 1
 _MODULE = re.compile(r"\bsensewell(?:\.\w+)+")
+
+_DIGESTS = """
+import hashlib
+from binascii import hexlify
+for path in {paths!r}:
+    try:
+        with open(path, "rb") as file:
+            print(str(hexlify(hashlib.sha256(file.read()).digest()), "ascii"))
+    except OSError:
+        print("-")
+"""
 
 
 @dataclass
@@ -154,10 +167,14 @@ def bring(board: Board, sensor: str | None) -> list[str]:
     if named and not _has(board, named):
         info = board.info()
         arch = runtime.check_mpy(info.mpy, info.name)
-        for target, content in runtime.files(arch, runtime.closure(named)).items():
-            path = CODE + target.removeprefix("/lib")
-            board.mkdirs(path.rpartition("/")[0])
-            board.put(path, content)
+        files = runtime.files(arch, runtime.closure(named))
+        wanted = {CODE + target.removeprefix("/lib"): content for target, content in files.items()}
+        there = board.exec(_DIGESTS.format(paths=list(wanted)), timeout_s=60).split()
+        for (path, content), digest in zip(wanted.items(), there, strict=True):
+            if digest != hashlib.sha256(content).hexdigest():
+                board.mkdirs(path.rpartition("/")[0])
+                board.put(path, content)
+                verify(board, path, content)
     return named
 
 

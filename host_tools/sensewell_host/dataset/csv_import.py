@@ -11,7 +11,7 @@ import gzip
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,13 @@ def import_csv(
 
 
 def times_of(path: Path, schema: Schema) -> list[tuple[str, NDArray[np.float64]]]:
-    """(name, times in s as they stand in the file) of each recording, before any row is put back."""
+    """(name, times in s as they stand in the file) of each recording, before any row is put back.
+
+    Of a capture: when its samples were taken, not when they were due.
+    """
+    clock = schema.about.get("clock_us")
+    if schema.about.get("captured") is True and isinstance(clock, str):
+        schema = replace(schema, time=(clock, 1e-6))
     if schema.time is None:
         return []
     header, lines, cells = _read(path, schema)

@@ -17,10 +17,11 @@
 |           | Or {"column": c, "by": "day", "month" or "quarter"}: of an ISO time                                  |
 | recording | column(s) that tell recordings apart                                                                 |
 | extra     | columns kept with each recording (their value in its first row)                                      |
-| time      | column and unit (s, ms, us, iso): rows lost are put back as MISSING, long holes end a recording      |
+| time      | column and unit (s, ms, us, iso, period): rows lost are put back as MISSING, long holes end a        |
+|           | recording; period: the column numbers the samples                                                    |
 | missing   | cells that mean "no reading", besides empty and nan                                                  |
 | about     | anything; it stays with the dataset. A capture says "captured": true there: a last line that was     |
-|           | never finished is then no error, but left out                                                        |
+|           | never finished is then no error, but left out; "clock_us": the column with the times of its samples  |
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from sensewell_host.dataset import rate
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.errors import SensewellError
 
-TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "iso": 0.0}  # iso: 2026-05-04T13:30:00
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "iso": 0.0, "period": -1.0}  # iso: 2026-05-04T13:30:00
 PARTS_OF_TIME = ("day", "month", "quarter")
 _KEYS = {"name", "what", *rate.KEYS, "channels", "label", "group", "recording", "extra", "time", "missing", "about"}
 _CHANNEL_KEYS = {"name", "unit", "scale", "offset", "column", "factor", "raw"}
@@ -124,7 +125,7 @@ class Schema:
             group_by=by,
             recording=_texts(content, "recording", where),
             extra=_texts(content, "extra", where),
-            time=_time(content.get("time"), where),
+            time=_time(content.get("time"), where, rate.rate_of(content, where)),
             missing=_numbers(content, "missing", where),
             about=about,
         )
@@ -185,9 +186,11 @@ def _numbers(entry: Mapping[str, Any], key: str, where: str) -> tuple[float, ...
     return tuple(_number({key: value}, key, where) for value in values)
 
 
-def _time(value: Any, where: str) -> tuple[str, float] | None:
+def _time(value: Any, where: str, rate_hz: float) -> tuple[str, float] | None:
     if value is None:
         return None
+    if isinstance(value, dict) and isinstance(value.get("column"), str) and value.get("unit") == "period":
+        return value["column"], 1 / rate_hz
     if isinstance(value, dict) and isinstance(value.get("column"), str) and value.get("unit") in TIME_UNITS:
         return value["column"], TIME_UNITS[value["unit"]]
     units = ", ".join(TIME_UNITS)
