@@ -295,3 +295,24 @@ def test_a_slow_sensor_is_timed_in_ms_and_may_end(tmp_path: Path) -> None:
         int(row["t_us"]) % 1000 == 0 for row in rows
     )
     assert json.loads((tmp_path / "slow" / "capture.json").read_text())["period_ms"] == 1000
+
+
+def test_a_driver_that_setup_py_names_is_brought_and_says_its_channels(
+    running: virtual.VirtualBoard, tmp_path: Path
+) -> None:
+    setup = "from sensewell.sensor.adc import Adc\nclass Pin:\n    at = 30000\n    def read_u16(self):\n"
+    setup += "        self.at += 16\n        return self.at\ndef sensor():\n    return Adc((Pin(), Pin()), times=1)\n"
+    with connect(running.address) as wire:
+        wire.put("/setup.py", setup.encode())
+    try:
+        result = Capture(plan(tmp_path, sensor=None, channels=(), seconds=0.5)).run(running.address)
+    finally:
+        with connect(running.address) as wire:
+            wire.remove("/setup.py")
+    assert result.errors == 0 and result.rows + result.lost + result.stale >= 50
+    channels = json.loads((tmp_path / "capture.json").read_text())["channels"]
+    assert [(one["name"], one["unit"]) for one in channels] == [("v0", "V"), ("v1", "V")]
+    dataset, _ = import_csv(tmp_path / "capture.csv")
+    info = dataset.channels[0]
+    first = int(table(tmp_path)[0]["v0"]) * info.scale + info.offset
+    assert abs(first - 30016 / 65535 * 3.3) < 0.01
