@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sensewell_host import deploy_commands, evaluate_commands
+from sensewell_host import capture_commands, data_commands, deploy_commands, evaluate_commands
 from sensewell_host.board.commands import address_of
 from sensewell_host.board.commands import app as board_app
 from sensewell_host.calibrate_commands import app as calibrate_app
@@ -33,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Recordings: fetch the default ones, import your own, look at them.", no_args_is_help=True)
+data_app = typer.Typer(help="Recordings: fetch, import, look at, check, spoil, label.", no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel="Recordings and models")
 app.add_typer(board_app, name="board", rich_help_panel="Boards")
 app.add_typer(guard_app, name="guard", rich_help_panel="Recordings and models")
@@ -148,6 +148,13 @@ def data_show(folder: Annotated[Path, typer.Argument(help="A dataset's folder.")
         sums = [sum(r.duration_s for r in of if r.label == label) for label in dataset.labels]
         seconds.add_row(group, *(f"{value:.0f}" if value else "" for value in sums))
     out.print(seconds)
+
+
+data_app.command("check")(data_commands.check)
+data_app.command("faults")(data_commands.faults)
+data_app.command("augment")(data_commands.augment)
+data_app.command("label")(data_commands.label)
+app.command(rich_help_panel=_MODELS)(capture_commands.capture)
 
 
 # --- models ---------------------------------------------------------------------------------------------------------

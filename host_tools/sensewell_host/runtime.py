@@ -129,6 +129,18 @@ def modules_for(
     return sorted(seen)
 
 
+def closure(names: Iterable[str]) -> list[str]:
+    """These modules of the package and all that they import, in alphabetical order."""
+    queue, seen = list(names), set[str]()
+    while queue:
+        name = queue.pop()
+        path = module_path(name)
+        if name not in seen and name not in _PC_ONLY and path is not None:
+            seen.add(name)
+            queue += [name.rpartition(".")[0], *_imports(path)]
+    return sorted(seen)
+
+
 def files(arch: str, modules: Iterable[str] | None = None) -> dict[str, bytes]:
     """{target on the board: content} for `modules` (default: the whole package), compiled for `arch`."""
     names = {*(all_modules() if modules is None else modules)}

@@ -224,6 +224,7 @@ class Replay:
         if size % (2 * n_channels):
             raise Refused("replay.rows", "%d bytes are no whole rows of %d channels" % (size, n_channels))
         self._block = source
+        self.n_channels = n_channels
         self.rows = size // (2 * n_channels)
 
         faults = sorted([_fault(fault, n_channels) for fault in faults or ()], key=lambda fault: fault[_START])

@@ -11,7 +11,7 @@ import gzip
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,21 +56,17 @@ def import_csv(
         values[:, number] = _numbers(path, column, [row[where[column]] for row in cells], lines)
         for none in schema.missing:
             values[values[:, number] == none, number] = np.nan
-        values[:, number] *= factor
+        info = schema.channels[number]
+        if factor:
+            values[:, number] *= factor
+        else:
+            values[:, number] = values[:, number] * info.scale + info.offset
     counts, clipped = to_counts(values, schema.channels)
     for number, channel in enumerate(schema.channels):
         report.missing[channel.name] = int((counts[:, number] == MISSING).sum())
         report.clipped[channel.name] = clipped[number]
 
-    time_s = None
-    if schema.time:
-        column, unit_s = schema.time
-        moments = [row[where[column]] for row in cells]
-        time_s = _iso(path, column, moments, lines) if unit_s == 0 else _numbers(path, column, moments, lines) * unit_s
-        if np.isnan(time_s).any():
-            line = lines[int(np.flatnonzero(np.isnan(time_s))[0])]
-            raise SensewellError(f"{path.name}, line {line}: column {column!r} has no time: every row needs one")
-
+    time_s = _time(path, schema, header, lines, cells)
     table = _Table([[row[where[name]] for name in schema.needed] for row in cells], schema)
     recordings: list[Recording] = []
     taken: dict[str, int] = {}
@@ -98,7 +94,42 @@ def import_csv(
                 )
     report.recordings = len(recordings)
     notes = {"source": path.name, "missing": report.missing, "clipped": report.clipped}
+    if schema.about:
+        notes["about"] = schema.about
     return Dataset(schema.name, schema.rate_hz, schema.channels, tuple(recordings), notes), report
+
+
+def times_of(path: Path, schema: Schema) -> list[tuple[str, NDArray[np.float64]]]:
+    """(name, times in s as they stand in the file) of each recording, before any row is put back.
+
+    Of a capture: when its samples were taken, not when they were due.
+    """
+    clock = schema.about.get("clock_us")
+    if schema.about.get("captured") is True and isinstance(clock, str):
+        schema = replace(schema, time=(clock, 1e-6))
+    if schema.time is None:
+        return []
+    header, lines, cells = _read(path, schema)
+    time_s = _time(path, schema, header, lines, cells)
+    assert time_s is not None
+    where = {name: header.index(name) for name in schema.needed}
+    table = _Table([[row[where[name]] for name in schema.needed] for row in cells], schema)
+    return [(table.name(start) or path.name, time_s[start:end]) for start, end in _sessions(table, time_s)]
+
+
+def _time(
+    path: Path, schema: Schema, header: Sequence[str], lines: Sequence[int], cells: Sequence[Sequence[str]]
+) -> NDArray[np.float64] | None:
+    """The time of every row in s, None where the schema has none."""
+    if schema.time is None:
+        return None
+    column, unit_s = schema.time
+    moments = [row[header.index(column)] for row in cells]
+    time_s = _iso(path, column, moments, lines) if unit_s == 0 else _numbers(path, column, moments, lines) * unit_s
+    if np.isnan(time_s).any():
+        line = lines[int(np.flatnonzero(np.isnan(time_s))[0])]
+        raise SensewellError(f"{path.name}, line {line}: column {column!r} has no time: every row needs one")
+    return time_s
 
 
 def default_schema_path(path: Path) -> Path:
@@ -117,6 +148,8 @@ def _read(path: Path, schema: Schema) -> tuple[list[str], list[int], list[list[s
         raise SensewellError(f"{path.name} is no UTF-8 text (byte {error.start}): save it as CSV in UTF-8") from error
     except (OSError, EOFError, ValueError) as error:
         raise SensewellError(f"{path.name} cannot be read: {error}") from error
+    if schema.about.get("captured") is True and not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]  # a line that the capture could not finish
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         header = [name.strip() for name in next(reader, [])]

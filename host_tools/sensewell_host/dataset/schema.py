@@ -7,7 +7,8 @@
 
 | key       | meaning                                                                                              |
 |-----------|------------------------------------------------------------------------------------------------------|
-| channels  | SI value = cell * factor (1); counts = round((SI - offset) / scale); `column`: the name if left out  |
+| channels  | SI value = cell * factor (1); counts = round((SI - offset) / scale); `column`: the name if left out; |
+|           | with "raw": true the cells are the counts themselves                                                 |
 | rate_hz   | nominal samples a second, 1..1000; or instead of it:                                                 |
 | period_ms | nominal ms from sample to sample, 1..3,600,000                                                       |
 | label     | column with what was going on; where it changes a new recording begins. Or {"column": c, "above": x, |
@@ -16,15 +17,18 @@
 |           | Or {"column": c, "by": "day", "month" or "quarter"}: of an ISO time                                  |
 | recording | column(s) that tell recordings apart                                                                 |
 | extra     | columns kept with each recording (their value in its first row)                                      |
-| time      | column and unit (s, ms, us, iso): rows lost are put back as MISSING, long holes end a recording      |
+| time      | column and unit (s, ms, us, iso, period): rows lost are put back as MISSING, long holes end a        |
+|           | recording; period: the column numbers the samples                                                    |
 | missing   | cells that mean "no reading", besides empty and nan                                                  |
+| about     | anything; it stays with the dataset. A capture says "captured": true there: a last line that was     |
+|           | never finished is then no error, but left out; "clock_us": the column with the times of its samples  |
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +36,15 @@ from sensewell_host.dataset import rate
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.errors import SensewellError
 
-TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "iso": 0.0}  # iso: 2026-05-04T13:30:00
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "iso": 0.0, "period": -1.0}  # iso: 2026-05-04T13:30:00
 PARTS_OF_TIME = ("day", "month", "quarter")
-_KEYS = {"name", "what", *rate.KEYS, "channels", "label", "group", "recording", "extra", "time", "missing"}
-_CHANNEL_KEYS = {"name", "unit", "scale", "offset", "column", "factor"}
+_KEYS = {"name", "what", *rate.KEYS, "channels", "label", "group", "recording", "extra", "time", "missing", "about"}
+_CHANNEL_KEYS = {"name", "unit", "scale", "offset", "column", "factor", "raw"}
 
 
 @dataclass(frozen=True)
 class Schema:
-    """A schema, checked. `columns` and `factors`: one a channel; `time`: (column, seconds of its unit) or None."""
+    """A schema, checked. `columns`, `factors`: one a channel, factor 0: raw; `time`: (column, seconds of its unit)."""
 
     name: str
     rate_hz: float
@@ -55,6 +59,7 @@ class Schema:
     extra: tuple[str, ...] = ()
     time: tuple[str, float] | None = None
     missing: tuple[float, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def needed(self) -> list[str]:
@@ -96,12 +101,18 @@ class Schema:
                 )
             )
             columns.append(_text(entry, "column", at, name))
-            factors.append(_number(entry, "factor", at, 1.0))
+            raw = entry.get("raw", False)
+            if not isinstance(raw, bool) or (raw and "factor" in entry):
+                raise SensewellError(f"{at}: expected raw as true or false, and no factor beside true")
+            factors.append(0.0 if raw else _number(entry, "factor", at, 1.0))
         label, above = _label(content.get("label", ""), where)
         group, by = _group(content.get("group", ""), where)
         names = [channel.name for channel in channels]
         if len(set(names)) < len(names):
             raise SensewellError(f"{where}: two channels have the same name: {', '.join(names)}")
+        about = content.get("about", {})
+        if not isinstance(about, dict):
+            raise SensewellError(f"{where}: expected about as an object, got {about!r:.60}")
         return Schema(
             name=_text(content, "name", where, "dataset"),
             rate_hz=rate.rate_of(content, where),
@@ -114,8 +125,9 @@ class Schema:
             group_by=by,
             recording=_texts(content, "recording", where),
             extra=_texts(content, "extra", where),
-            time=_time(content.get("time"), where),
+            time=_time(content.get("time"), where, rate.rate_of(content, where)),
             missing=_numbers(content, "missing", where),
+            about=about,
         )
 
 
@@ -174,9 +186,11 @@ def _numbers(entry: Mapping[str, Any], key: str, where: str) -> tuple[float, ...
     return tuple(_number({key: value}, key, where) for value in values)
 
 
-def _time(value: Any, where: str) -> tuple[str, float] | None:
+def _time(value: Any, where: str, rate_hz: float) -> tuple[str, float] | None:
     if value is None:
         return None
+    if isinstance(value, dict) and isinstance(value.get("column"), str) and value.get("unit") == "period":
+        return value["column"], 1 / rate_hz
     if isinstance(value, dict) and isinstance(value.get("column"), str) and value.get("unit") in TIME_UNITS:
         return value["column"], TIME_UNITS[value["unit"]]
     units = ", ".join(TIME_UNITS)
