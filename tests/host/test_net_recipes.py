@@ -23,8 +23,10 @@ from sensewell_host.convert.keras_child import FloatNet
 from sensewell_host.dataset import ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.recording import MISSING
 from sensewell_host.device_path import use_device_path
+from sensewell_host.device_run import DataPath, features_of
 from sensewell_host.errors import SensewellError
-from sensewell_host.train import gate, keras_nets
+from sensewell_host.train import gate, keras_nets, run
+from sensewell_host.train import neural as neural_train
 from sensewell_host.train.field_noise import FieldNoise, held, spoil
 from sensewell_host.train.recipe import Recipe
 from tflites import INT8, Model
@@ -34,6 +36,7 @@ use_device_path()
 from sensewell.bundle import Bundle  # noqa: E402
 from sensewell.pipeline import Pipeline  # noqa: E402
 
+MODELS = Path(__file__).resolve().parents[2] / "models"
 HAVE = all(importlib.util.find_spec(name) for name in ("tensorflow", "tflite_micro"))
 needs_tensorflow = pytest.mark.skipif(not HAVE, reason="TensorFlow is not installed: pip install -e '.[neural]'")
 
@@ -221,6 +224,40 @@ def test_a_drop_out_is_held_as_the_board_holds_it() -> None:
     assert found == [2, 2, 4, 6, 6, 6, 12, 14, 14, 18, 20, 22]
     assert held(windows)[0, 8].tolist() == [14, 15]
     assert (held(np.full((1, 4, 2), MISSING, np.int16)) == 0).all()
+
+
+def test_windows_come_from_the_device_with_what_it_held() -> None:
+    samples = recording("p1", "slow", 1, 100).samples.copy()
+    samples[50:52] = MISSING
+    path = DataPath(20, 2, 32, 16, ({"f": "mean", "c": 0},), raw=True)
+    found = features_of([samples, samples[:40]], path, engine="cpython", cache=None)
+    assert found.rows is not None and found.rows.shape == (len(found), 32, 2) and len(found) == 6
+    for rows, source, end in zip(found.rows, found.source, found.end, strict=True):
+        raw = (samples, samples[:40])[source][end - 32 : end]
+        assert np.array_equal(rows, held(raw[None])[0])
+    assert features_of([samples], replace(path, raw=False), engine="cpython", cache=None).rows is None
+
+
+def test_a_csv_is_a_source_and_can_be_cut_into_groups(tmp_path: Path) -> None:
+    lines = ["a,b", *(f"{k % 50},{k % 7}" for k in range(250))]
+    (tmp_path / "long.csv").write_text("\n".join(lines))
+    schema = {"name": "tiny", "rate_hz": 20, "channels": [{"name": n, "unit": "1", "scale": 0.1} for n in "ab"]}
+    (tmp_path / "long-schema.json").write_text(json.dumps(schema))
+    text = CNN.replace('source = "tiny"', 'source = "long.csv"\nschema = "long-schema.json"\ncut_rows = 100')
+    loaded = run.load_dataset(Recipe.load(recipe(tmp_path, text.replace('"slow", "fast"', '"", "fast"'))))
+    assert loaded.groups == ["1", "2", "3"] and [len(one.samples) for one in loaded.recordings] == [100, 100, 50]
+    assert loaded.recordings[1].samples[0].tolist() == [0, 20]
+
+
+def test_channels_of_a_unit_keep_their_directions() -> None:
+    net = Recipe.load(MODELS / "watch_cnn" / "model.toml").net
+    assert net is not None
+    counts = np.random.default_rng(0).normal(0, [1000, 10, 500, 7], (50, 20, 4)).astype(np.int16)
+    unit = neural_train.Scale.of(replace(net, scale="unit"), counts, ("m/s2", "m/s2", "m/s2", "rad/s"))
+    each = neural_train.Scale.of(replace(net, scale="each"), counts, ())
+    assert unit.std[0] == unit.std[1] == unit.std[2] > 600 > 8 > unit.std[3] > 6 and not unit.mean.any()
+    assert each.std.round(-1).tolist() == pytest.approx([1000, 10, 500, 10], rel=0.1)
+    assert np.abs(each.scaled(counts)).max() <= net.clip
 
 
 def test_the_gate_refuses_what_loses_too_much() -> None:

@@ -40,7 +40,8 @@ class NetRecipe:
     """What [model] says. input: "window" or "features"; of: channels or features that go in (places, in order).
 
     folds: groups that are left out together, one fold after the other, to choose and for the gate; (): one by one.
-    clip: inputs are (x - mean) / deviation, cut at +-clip.
+    scale, clip: inputs are (x - mean) / deviation, cut at +-clip; "each": of each channel or feature for itself;
+    "unit": x / size, one size (root mean square) for all channels of the same unit, which keeps directions.
     normal: labels that an autoencoder learns from; limit_quantile, margin: of the errors of normal windows left out.
     target, ahead: forecast is the raw count of this channel, so many samples after the window; edges_raw: of classes.
     """
@@ -50,6 +51,7 @@ class NetRecipe:
     of: tuple[int, ...]
     recorded: tuple[str, ...]
     folds: tuple[tuple[str, ...], ...]
+    scale: str
     clip: float
     candidates: tuple[Net, ...]
     normal: tuple[str, ...] = ()
@@ -77,8 +79,11 @@ def read(
     clip = model.number("clip", 4.0)
     if not 1 <= clip <= 64:
         raise SensewellError(f"{model.where}: expected clip in 1..64 deviations, got {clip:g}")
+    scale = _one_of(model, "scale", ("each", "unit"), "each")
+    if scale == "unit" and source == "features":
+        raise SensewellError(f"{model.where}: scale = 'unit' is for windows: features have no unit in common")
     more = _more(model, output, channels)
-    found = NetRecipe(source, output, tuple(of), tuple(recorded), _folds(model), clip, nets, **more)
+    found = NetRecipe(source, output, tuple(of), tuple(recorded), _folds(model), scale, clip, nets, **more)
     labels = tuple(recorded) if output == "classes" else model.texts("classes")
     n_classes = {"classes": len(recorded), "anomaly": 2, "value": len(found.edges_raw) + 1}[output]
     if len(labels) != n_classes or len(set(labels)) < len(labels) or (output == "classes" and n_classes < 2):

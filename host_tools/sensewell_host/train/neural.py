@@ -49,6 +49,7 @@ class Side:
     good: Bools  # of all windows
     all_y: NDArray[np.int64]  # of these too
     all_groups: NDArray[np.str_]
+    units: tuple[str, ...]  # of what goes in; () for features
 
     def inputs(self, scale: Scale, rows: Any = slice(None)) -> Floats:
         return scale.scaled(self.X[rows])
@@ -62,6 +63,17 @@ class Scale:
     std: Floats
     clip: float
     target: tuple[float, float] = (0.0, 1.0)
+
+    @staticmethod
+    def of(net: NetRecipe, counts: Int16, units: tuple[str, ...]) -> Scale:
+        """The scale of windows or vectors to learn from."""
+        axes = tuple(range(counts.ndim - 1))
+        x = counts.astype(np.float64)
+        if net.scale == "each":
+            return Scale(x.mean(axes).astype(np.float32), x.std(axes).astype(np.float32), net.clip)
+        square = (x**2).mean(axes)
+        size = [np.sqrt(np.mean([square[k] for k, other in enumerate(units) if other == unit])) for unit in units]
+        return Scale(np.zeros(len(units), np.float32), np.array(size, np.float32), net.clip)
 
     def scaled(self, counts: Int16) -> Floats:
         z = (counts.astype(np.float32) - self.mean) / np.where(self.std > 0, self.std, np.inf)
@@ -132,7 +144,8 @@ def train(
     def lap(what: str) -> None:
         seconds[what] = round(time.monotonic() - started - sum(seconds.values()), 2)
 
-    side = _side(recipe, net, split.train, progress, engine)
+    units = [channel.unit for channel in dataset.channels]
+    side = _side(recipe, net, split.train, units, progress, engine)
     copies = _copies(recipe, net, split.train, side, progress, engine)
     lap("windows")
     folds = _folds(net, side.groups)
@@ -161,7 +174,7 @@ def train(
     lap("fit")
 
     # then the one look at the groups held out
-    unseen = _side(recipe, net, split.test, progress, engine)
+    unseen = _side(recipe, net, split.test, units, progress, engine)
     answers = final.answers(unseen.inputs(final.scale))
     judged = _judged(recipe, net, unseen, answers, [final.scale] * len(unseen.X), limit)
     lap("test")
@@ -233,7 +246,12 @@ def _net_of(recipe: Recipe) -> NetRecipe:
 
 
 def _side(
-    recipe: Recipe, net: NetRecipe, recordings: Sequence[Recording], progress: Progress | None, engine: str
+    recipe: Recipe,
+    net: NetRecipe,
+    recordings: Sequence[Recording],
+    units: Sequence[str],
+    progress: Progress | None,
+    engine: str,
 ) -> Side:
     path = recipe.data_path(recipe.features or (f"mean.{recipe.channels[0]}",))
     windows = features_of([r.samples for r in recordings], replace(path, raw=True), progress=progress, engine=engine)
@@ -261,7 +279,16 @@ def _side(
     if not good.any():
         raise SensewellError(f"none of {n} windows is good enough to learn from or to judge by: look at [guard]")
     return Side(
-        np.ascontiguousarray(X[good]), y[good], groups[good], stays[good], windows.X[good], windows, good, y, groups
+        np.ascontiguousarray(X[good]),
+        y[good],
+        groups[good],
+        stays[good],
+        windows.X[good],
+        windows,
+        good,
+        y,
+        groups,
+        tuple(units[k] for k in net.of) if net.input == "window" else (),
     )
 
 
@@ -337,9 +364,7 @@ def _fitted(
         raise SensewellError(f"the training recordings have no window of {names} that is good enough to learn from")
     if not learn.any():
         raise SensewellError("there is no normal window to learn from: look at `normal` in [model] and at the folds")
-    axes = tuple(range(side.X.ndim - 1))
-    x = side.X[learn].astype(np.float64)
-    scale = Scale(x.mean(axes).astype(np.float32), x.std(axes).astype(np.float32), net.clip)
+    scale = Scale.of(net, side.X[learn], side.units)
     y: NDArray[Any] = side.y[learn]
     if net.output == "value":
         target = (float(y.mean()), float(y.std()) or 1.0)
