@@ -36,6 +36,7 @@ def tensorflow() -> Any:
     except ImportError as error:
         raise SensewellError(f"{HELP}; Python says: {error}") from error
     tf.config.experimental.enable_op_determinism()
+    tf.get_logger().setLevel("ERROR")  # each net is traced anew, and it warns of that
     return tf
 
 
