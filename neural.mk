@@ -13,4 +13,4 @@ $(TENSORFLOW): $(READY)
 neural: $(TENSORFLOW) ## TensorFlow into .venv, to train networks
 
 test-neural: $(TENSORFLOW) boards native ## networks: operators and models against TensorFlow Lite Micro, fuzzing, training
-	$(PYTEST) -n 2 tests/host/test_neural.py tests/host/test_net_recipes.py tests/host/test_tflm_ops.py
+	$(PYTEST) -n 2 --dist loadfile tests/host/test_neural.py tests/host/test_net_recipes.py tests/host/test_tflm_ops.py
