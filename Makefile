@@ -32,6 +32,7 @@ include fuzz.mk
 include ulab.mk
 include power.mk
 include firmware.mk
+include neural.mk
 
 demo: $(READY) board-unix board-virt_c3 native ## recordings -> forest -> bundle -> decisions on a virtual ESP32-C3
 	@$(BIN)/sensewell demo --board virt_c3

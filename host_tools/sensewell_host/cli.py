@@ -169,11 +169,12 @@ def train(model: Model = "watch") -> None:
     with bar(out) as progress:
         result = stages.train(model, follow(progress))
     figures = result.figures
-    out.print(
+    said = result.said if figures.get("family") == "neural" else (
         f"{figures['model']['candidate']} on {len(result.features)} features; macro-F1 {result.loso.mean:.3f} on "
         f"average over training groups left out one by one, {result.test.macro_f1:.3f} on those held out "
         f"({', '.join(result.recipe.test)})"
     )
+    out.print(said)
     out.print(f"written to {stages.BUILD / result.recipe.name}; next: sensewell convert {model}")
     for missed in result.missed:
         raise SensewellError(f"the recipe's target was missed: {missed}")
@@ -196,7 +197,7 @@ def convert(
         int | None, typer.Option(min=1, help="The same for instructions of features and forest, a window on virt_c3.")
     ] = None,
 ) -> None:
-    """Convert the trained forest to the board's form, and prove that both answer every row alike."""
+    """Convert the trained model to the board's form, and prove that both answer alike."""
     from sensewell_host import stages
 
     if budget_bytes or budget_instructions:
@@ -205,11 +206,14 @@ def convert(
         return _convert_through_emlearn(stages.folder_of(model), inline, export)
     with _bar("converting"):
         done = stages.convert(stages.folder_of(model))
+    said = f"; next: sensewell pack {model}"
+    if hasattr(done, "said"):
+        return out.print(done.said + said)
     out.print(
         f"model.bin: {done.bytes:,} bytes, {done.nodes:,} nodes; {done.parity.rows:,} rows compared with "
         f"{done.parity.reference}: {done.parity.mismatches} differ"
         + (f", {done.parity.error_of} within {done.parity.error_bound:.2g}" if done.parity.error_of else "")
-        + f"; next: sensewell pack {model}"
+        + said
     )
 
 

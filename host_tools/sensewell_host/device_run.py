@@ -55,6 +55,7 @@ class DataPath:
     guard: Mapping[str, Any] = field(default_factory=dict)
     bad_samples: Mapping[str, Any] = field(default_factory=dict)
     condition: Mapping[str, Any] = field(default_factory=dict)
+    raw: bool = False  # also the windows themselves, as a network reads them
 
     def manifest(self) -> dict[str, Any]:
         """A manifest without a model for the device's pipeline. Features are computed for every window, however bad
@@ -98,6 +99,7 @@ class Windows:
     engine: str  # "unix" or "cpython"
     cached: bool
     seconds: float
+    rows: NDArray[np.int16] | None = None  # (windows, length, channels) where asked for: after guard and conditioning
 
     def __len__(self) -> int:
         return len(self.X)
@@ -130,7 +132,7 @@ def features_of(
         raise SensewellError("the unix board is not built: make board-unix")
     started = time.monotonic()
     manifest = path.manifest()
-    kept = cache / f"{_key(recordings, manifest)}.npz" if cache else None
+    kept = cache / f"{_key(recordings, manifest, path.raw)}.npz" if cache else None
     if kept and kept.is_file():
         found = _load(kept, time.monotonic() - started)
         if found is not None:
@@ -140,7 +142,7 @@ def features_of(
         what = "features (CPython: slow, `make board-unix` makes it fast)"
     with tempfile.TemporaryDirectory(prefix="sensewell-") as folder:
         records, said = _compute(
-            recordings, manifest, engine, Path(folder), progress, what, workers or os.cpu_count() or 1
+            recordings, manifest, path.raw, engine, Path(folder), progress, what, workers or os.cpu_count() or 1
         )
     windows = Windows(
         X=np.ascontiguousarray(records["x"]),
@@ -153,6 +155,7 @@ def features_of(
         engine=engine,
         cached=False,
         seconds=time.monotonic() - started,
+        rows=np.ascontiguousarray(records["rows"].transpose(0, 2, 1)) if path.raw else None,
     )
     if kept:
         _keep(kept, windows)
@@ -169,8 +172,8 @@ def device_source_hash() -> str:
     return digest.hexdigest()
 
 
-def _key(recordings: Sequence[NDArray[np.int16]], manifest: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(device_source_hash().encode())
+def _key(recordings: Sequence[NDArray[np.int16]], manifest: Mapping[str, Any], raw: bool) -> str:
+    digest = hashlib.sha256(device_source_hash().encode() + b"raw" * raw)
     digest.update(json.dumps(manifest, sort_keys=True).encode())
     for samples in recordings:
         digest.update(b"%d " % len(samples))
@@ -185,7 +188,7 @@ def _load(path: Path, seconds: float) -> Windows | None:
             return Windows(
                 X=file["X"], source=file["source"], end=file["end"], quality_pct=file["quality_pct"],
                 samples=said["samples"], bad=said["bad"], reasons=said["reasons"], engine=said["engine"],
-                cached=True, seconds=seconds,
+                cached=True, seconds=seconds, rows=file.get("rows"),
             )  # fmt: skip
     except (OSError, ValueError, KeyError, EOFError):
         return None  # damaged: compute it again
@@ -195,10 +198,11 @@ def _keep(path: Path, windows: Windows) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {key: getattr(windows, key) for key in ("samples", "bad", "reasons", "engine")}
     part = path.with_suffix(f".{os.getpid()}.part")
+    more: dict[str, Any] = {} if windows.rows is None else {"rows": windows.rows}
     with part.open("wb") as file:
         np.savez(
             file, X=windows.X, source=windows.source, end=windows.end, quality_pct=windows.quality_pct,
-            said=np.array(json.dumps(said)),
+            said=np.array(json.dumps(said)), **more,
         )  # fmt: skip
     os.replace(part, path)
     newest = sorted(path.parent.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
@@ -209,6 +213,7 @@ def _keep(path: Path, windows: Windows) -> None:
 def _compute(
     recordings: Sequence[NDArray[np.int16]],
     manifest: dict[str, Any],
+    raw: bool,
     engine: str,
     folder: Path,
     progress: Progress | None,
@@ -229,6 +234,7 @@ def _compute(
                 "source": str(folder / "rows.i16"),
                 "out": str(folder / f"{number}.out"),
                 "jobs": jobs,
+                "raw": raw,
             }
             (folder / f"{number}.json").write_text(json.dumps(job))
             process = _start(engine, folder / f"{number}.json", folder / f"{number}.err")
@@ -245,7 +251,10 @@ def _compute(
                 process.kill()
                 process.wait()
     n_features = len(manifest["features"])
-    record = np.dtype([("segment", "<u4"), ("end", "<u4"), ("quality", "<i2"), ("x", "<i2", (n_features,))])
+    fields: list[Any] = [("segment", "<u4"), ("end", "<u4"), ("quality", "<i2"), ("x", "<i2", (n_features,))]
+    if raw:
+        fields.append(("rows", "<i2", (len(manifest["channels"]), manifest["window"]["length"])))
+    record = np.dtype(fields)
     found = np.concatenate([np.fromfile(folder / f"{number}.out", record) for number in range(len(dealt))])
     return found[np.lexsort((found["end"], found["segment"]))], [said[number] for number in range(len(dealt))]
 

@@ -1,6 +1,7 @@
 """From a recipe to a bundle in three stages, each of which leaves its files in build/models/NAME for the next.
 
-    train    train.json forest.joblib features.npz (train/run.py), manifest.json and golden.npz (here)
+    train    train.json forest.joblib features.npz (train/run.py) or net/ inputs.npz (train/neural.py), manifest.json
+             and golden.npz (here)
     convert  model.bin, convert.json
     pack     NAME.swb
 
@@ -70,8 +71,16 @@ def train(model: str, progress: Progress | None = None, budget: Any = None) -> A
     from sensewell_host.train.run import train as train_recipe
 
     path = recipe_path(model)
-    folder = BUILD / Recipe.load(path).name
-    result = train_recipe(path, folder, progress=progress, budget=budget)
+    recipe = Recipe.load(path)
+    folder = BUILD / recipe.name
+    if recipe.net:
+        from sensewell_host.train.neural import train as train_net
+
+        if budget is not None:
+            raise SensewellError("budgets choose among forests: give a net other layers in [[model.candidate]]")
+        result: Any = train_net(path, folder, progress=progress)
+    else:
+        result = train_recipe(path, folder, progress=progress, budget=budget)
     vectors, windows = result.golden()
     np.savez(folder / "golden.npz", features=vectors, windows=windows)
     (folder / "manifest.json").write_text(json.dumps(build_manifest(result.recipe, result), indent=1) + "\n")
@@ -79,12 +88,14 @@ def train(model: str, progress: Progress | None = None, budget: Any = None) -> A
     made = ("model.bin", "convert.json", "built.json", f"{name}.swb", f"{name}-emlearn.csv", f"{name}-inline-*")
     for pattern in made:
         for later in folder.glob(pattern):
-            later.unlink()  # it belongs to the forest before
+            later.unlink()  # it belongs to the model before
     return result
 
 
 def convert(folder: Path) -> Any:
-    """Turn forest.joblib into model.bin, proven equal on every row of features.npz; the ConvertedForest."""
+    """Turn what was trained into model.bin, proven equal on every row; the ConvertedForest or ConvertedNet."""
+    if _read_json(folder / "train.json", "train").get("family") == "neural":
+        return _convert_net(folder)
     from sensewell_host.convert.forest import convert_forest
     from sensewell_host.convert.trained import load
 
@@ -103,6 +114,20 @@ def convert(folder: Path) -> Any:
     return converted
 
 
+def _convert_net(folder: Path) -> Any:
+    from sensewell_host.convert.neural import as_dict, convert_net
+
+    for later in ("model.bin", "convert.json"):
+        (folder / later).unlink(missing_ok=True)  # what is refused leaves nothing to be packed
+    converted = convert_net(folder)
+    manifest = _read_json(folder / "manifest.json", "train")
+    manifest["model"] = converted.model
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    (folder / "model.bin").write_bytes(converted.blob)
+    (folder / "convert.json").write_text(json.dumps(as_dict(converted), indent=2, default=int) + "\n")
+    return converted
+
+
 def pack(folder: Path, bound: dict[str, Any] | None = None) -> Path:
     """Pack manifest, model and golden vectors into NAME.swb, checked by the device code; its path.
 
@@ -116,7 +141,8 @@ def pack(folder: Path, bound: dict[str, Any] | None = None) -> Path:
     if not blob.is_file():
         raise SensewellError(f"there is no {blob}: run `sensewell convert {manifest['name']}` first")
     with np.load(folder / "golden.npz", allow_pickle=False) as file:
-        entry, golden = golden_section(manifest, blob.read_bytes(), file["features"], file["windows"])
+        rows = file["features"] if file["features"].size else None  # a net that reads windows has none
+        entry, golden = golden_section(manifest, blob.read_bytes(), rows, file["windows"])
     manifest["golden"] = entry
     content = pack_bundle(manifest, {"model": blob.read_bytes(), "golden": golden})
     path = folder / f"{manifest['name']}.swb"

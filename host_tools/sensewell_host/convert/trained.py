@@ -33,6 +33,8 @@ def load(folder: Path) -> Trained:
     """Read train.json, forest.joblib and features.npz; SensewellError where the model is not trained yet."""
     try:
         figures = json.loads((folder / "train.json").read_text())
+        if figures.get("family") == "neural":
+            raise SensewellError(f"{folder.name} is a network: other forms than its .tflite are for forests only")
         vote = str(figures["vote"])
     except (OSError, ValueError, KeyError, TypeError):
         path = folder / "train.json"

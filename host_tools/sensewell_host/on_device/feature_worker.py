@@ -1,11 +1,12 @@
 """Runs recordings through the device's own pipeline and writes down the feature vector of every window.
 
 Runs on MicroPython (unix port) and on CPython, started by device_run.py with the path of a job file:
-    {"manifest": as for a bundle, "source": file of int16 rows, "out": file, "jobs": [{"number", "first", "rows"}]}
+    {"manifest": as for a bundle, "source": file of int16 rows, "out": file, "jobs": [{"number", "first", "rows"}],
+     "raw": true or false}
 A job: segments number, number + 1 ... of rows[0], rows[1] ... rows, the first at row `first` of the source; the
 pipeline starts anew with each. A record of `out`, little-endian: uint32 segment, uint32 rows of the segment up to the
-window's end, int16 quality %, int16 each feature. It prints `P n` (segments done so far), at the end `E {...}` (what
-the guard said).
+window's end, int16 quality %, int16 each feature; raw: then the window, channel by channel. It prints `P n` (segments
+done so far), at the end `E {...}` (what the guard said).
 """
 
 import json
@@ -30,6 +31,7 @@ def run(job):
     n = len(manifest["channels"])
     pipeline = Pipeline(_Bundle(manifest))
     row = array("h", bytes(2 * n))
+    channel = array("h", bytes(2 * pipeline.length)) if job.get("raw") else None
     out = open(job["out"], "wb")  # noqa: SIM115
     source = open(job["source"], "rb")  # noqa: SIM115
     done = samples = 0
@@ -50,6 +52,10 @@ def run(job):
                 if pipeline.windows != before:
                     out.write(struct.pack("<IIh", number, at, pipeline.window.quality_pct))
                     out.write(bytes(pipeline.vector))
+                    if channel:
+                        for c in range(n):
+                            pipeline.window.read(c, channel)
+                            out.write(bytes(channel))
             samples += at
             number += 1
             done += 1

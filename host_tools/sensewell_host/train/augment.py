@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensewell_host.dataset.recording import MAX_COUNT, MISSING, Recording
+from sensewell_host.train.field_noise import spoil
 from sensewell_host.train.recipe import Augment
 
 
@@ -23,8 +24,12 @@ def augment(
     length: int,
     how: Augment,
     seed: int,
+    rate_hz: float = 1.0,
 ) -> NDArray[np.int16]:
-    """Raw counts (copies, windows, length, channels) for the windows that end at row `end` of recording `source`."""
+    """Raw counts (copies, windows, length, channels) for the windows that end at row `end` of recording `source`.
+
+    rate_hz: of the recordings; mains hum is folded by it.
+    """
     n_channels = recordings[0].samples.shape[1] if recordings else 0
     made = np.empty((how.copies, len(source), length, n_channels), np.int16)
     for index, recording in enumerate(recordings):
@@ -33,7 +38,8 @@ def augment(
             continue
         for copy in range(how.copies):
             random = np.random.default_rng([seed, copy, zlib.crc32(recording.name.encode())])
-            made[copy, mine] = _variant(recording.samples, end[mine] - length, length, how, random)
+            variant = _variant(recording.samples, end[mine] - length, length, how, random)
+            made[copy, mine] = spoil(variant, how.field, [vector.of for vector in how.vectors], rate_hz, random)
     return made
 
 

@@ -12,10 +12,11 @@ from sensewell_host.dataset.rate import rate_said
 from sensewell_host.train.recipe import Recipe
 
 if TYPE_CHECKING:
+    from sensewell_host.train.neural import NetResult
     from sensewell_host.train.run import TrainResult
 
 
-def build_manifest(recipe: Recipe, trained: TrainResult) -> dict[str, Any]:
+def build_manifest(recipe: Recipe, trained: TrainResult | NetResult) -> dict[str, Any]:
     """What the bundle says, but for "sections" and "golden", which pack.py fills in."""
     labels = all_labels(recipe)
     manifest: dict[str, Any] = {
@@ -39,11 +40,16 @@ def build_manifest(recipe: Recipe, trained: TrainResult) -> dict[str, Any]:
         "window": recipe.window,
         "features": recipe.feature_specs(trained.features),
         "labels": labels,
-        "model": {"family": "trees", "section": "model", "n_classes": len(recipe.labels)},
+        "model": {
+            "family": "neural" if recipe.net else "trees",
+            "section": "model",
+            "n_classes": len(recipe.labels),
+        },
         "rules": [_rule(rule, recipe, trained.features, labels) for rule in recipe.rules],
         "arbiter": {**recipe.arbiter, "fallback_label": labels.index(recipe.fallback)},
-        "statistics": {"features": trained.statistics},
     }
+    if trained.features:
+        manifest["statistics"] = {"features": trained.statistics}
     if recipe.condition:
         manifest["condition"] = recipe.condition
     if recipe.derived:

@@ -19,7 +19,10 @@ from sensewell_host.dataset.rate import KEYS, rate_of, rate_text
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.device_run import DataPath
 from sensewell_host.errors import SensewellError
+from sensewell_host.train import field_noise, net_recipe
 from sensewell_host.train.candidate import Candidate, candidate, vote_of
+from sensewell_host.train.field_noise import NONE, FieldNoise
+from sensewell_host.train.net_recipe import NetRecipe
 from sensewell_host.train.table import Table
 
 tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -60,6 +63,7 @@ class Augment:
     mirror: float = 0.0
     rotate_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
     vectors: tuple[Vector, ...] = ()
+    field: FieldNoise = NONE
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,9 @@ class Recipe:
     fallback: str
     folder: Path  # that `source` starts at
     evaluate: Evaluate = Evaluate()
+    net: NetRecipe | None = None  # the family is "neural": then there are no `candidates`
+    schema: str = ""  # of a `source` that is a CSV
+    cut_rows: int = 0  # > 0: a recording is cut into pieces of so many rows, and each is a group: "1", "2" ...
     content: bytes = field(repr=False, default=b"")  # of the file, and of those it extends
 
     @staticmethod
@@ -149,6 +156,11 @@ class Recipe:
             bad_samples=self.bad_samples,
             condition=self.condition,
         )
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The labels that recordings have."""
+        return self.net.recorded if self.net else self.labels
 
     def derived_specs(self) -> list[dict[str, Any]]:
         """The derived channels in the manifest's words."""
@@ -240,12 +252,21 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         "min_quality_pct": window.whole("min_quality_pct", 0, 100, 80),
     }
     window.done()
-    features, choice = _features(top.table("features"), [*channels, *derived])
     model = top.table("model")
-    candidates = tuple(candidate(entry) for entry in model.tables("candidate"))
-    if not candidates:
-        raise SensewellError(f"{model.where}: expected at least one [[model.candidate]]")
-    vote = vote_of(model, candidates)
+    family = model.text("family", "trees")
+    features, choice = _features(top.table("features"), [*channels, *derived], least=int(family == "trees"))
+    labels = data.texts("labels")
+    if len(set(labels)) < max(2 if family == "trees" else 1, len(labels)):
+        raise SensewellError(f"{data.where}: expected two labels at least, each once, got {', '.join(labels)}")
+    net: NetRecipe | None = None
+    candidates: tuple[Candidate, ...] = ()
+    vote = ""
+    if family == "neural":
+        net, labels = net_recipe.read(model, labels, channels, features)
+    elif family == "trees":
+        candidates, vote = _forest(model)
+    else:
+        raise SensewellError(f"{model.where}: expected family as trees or neural, got {family!r}")
     seed = model.whole("seed", 0, 2**31 - 1, 0)
     model.done()
     arbiter, fallback = _arbiter(top.table("arbiter"))
@@ -261,7 +282,7 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         source=data.text("source"),
         rate_hz=_rate(data),
         channels=channels,
-        labels=data.texts("labels"),
+        labels=labels,
         train=data.texts("train"),
         test=data.texts("test"),
         targets={key: targets.number(key) for key in targets},
@@ -281,12 +302,13 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         fallback=fallback,
         folder=folder,
         evaluate=Evaluate(judged.texts("alarm", []), judged.number("grace_s", 0.0)),
+        net=net,
+        schema=data.text("schema", ""),
+        cut_rows=data.whole("cut_rows", 0, 10_000_000, 0),
         content=content,
     )
     for table in (data, bad, judged, top):
         table.done()
-    if len(set(recipe.labels)) < max(2, len(recipe.labels)):
-        raise SensewellError(f"{data.where}: expected two labels at least, each once, got {', '.join(recipe.labels)}")
     recipe.feature_specs(recipe.features)  # unknown channels come up here
     for rule in recipe.rules:
         if rule["on"] not in (*features, *channels):
@@ -299,6 +321,13 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
 def _rate(data: Table) -> float:
     """[data] rate_hz or period_ms."""
     return rate_of({key: data.value(key, (int, type(None)), "a whole number") for key in KEYS}, data.where)
+
+
+def _forest(model: Table) -> tuple[tuple[Candidate, ...], str]:
+    candidates = tuple(candidate(entry) for entry in model.tables("candidate"))
+    if not candidates:
+        raise SensewellError(f"{model.where}: expected at least one [[model.candidate]]")
+    return candidates, vote_of(model, candidates)
 
 
 def _derived(table: Table, channels: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -319,8 +348,8 @@ def _derived(table: Table, channels: Sequence[str]) -> dict[str, dict[str, Any]]
     return found
 
 
-def _features(table: Table, channels: Sequence[str]) -> tuple[tuple[str, ...], Choice]:
-    """`each` x `of`, then `more`; `acorr lag=10` of gn is `acorr.gn lag=10`."""
+def _features(table: Table, channels: Sequence[str], least: int) -> tuple[tuple[str, ...], Choice]:
+    """`each` x `of`, then `more`; `acorr lag=10` of gn is `acorr.gn lag=10`. At least so many: a net can do without."""
     names = []
     for kind in table.texts("each", []):
         word, _, rest = kind.partition(" ")
@@ -331,8 +360,8 @@ def _features(table: Table, channels: Sequence[str]) -> tuple[tuple[str, ...], C
         raise SensewellError(f'{table.where}: expected choose as "fixed" or "loso", got {choice.choose!r}')
     table.texts("of", [])
     table.done()
-    if not names or len(set(names)) < len(names) or len(names) > 96:
-        raise SensewellError(f"{table.where}: expected 1 to 96 features, each once, got {len(names)}")
+    if len(set(names)) < len(names) or not least <= len(names) <= 96:
+        raise SensewellError(f"{table.where}: expected {least} to 96 features, each once, got {len(names)}")
     return tuple(names), choice
 
 
@@ -421,6 +450,7 @@ def _augment(table: Table, channels: Sequence[str]) -> Augment:
         mirror=table.number("mirror", 0.0),
         rotate_deg=(a, b, c),
         vectors=tuple(vectors),
+        field=field_noise.read(table.table("field")),
     )
     table.done()
     return augment

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensewell_host.dataset import seglearn
+from sensewell_host.dataset.csv_import import import_csv
 from sensewell_host.dataset.recording import ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.split import Split, split_by_group
 from sensewell_host.device_run import ROOT, DataPath, Progress, Windows, features_of
@@ -77,11 +78,11 @@ class TrainResult:
             of = by_class[turn % len(by_class)]
             if len(of):
                 picked.append(int(of[(turn // len(by_class) * 2 + 1) * len(of) // (2 * (rows // len(by_class) + 1))]))
-        raw = _clean_windows(self.split.train, self.train_windows, self.recipe.window["length"], windows)
+        raw = clean_windows(self.split.train, self.train_windows, self.recipe.window["length"], windows)
         return self.X_train[picked], raw
 
 
-def _clean_windows(recordings: Sequence[Recording], table: Windows, length: int, n: int) -> NDArray[np.int16]:
+def clean_windows(recordings: Sequence[Recording], table: Windows, length: int, n: int) -> NDArray[np.int16]:
     """At most n raw windows without a bad sample, spread over the recordings: int16 (n, length, channels)."""
     clean = np.flatnonzero(table.quality_pct == _FULL_QUALITY)
     raw = []
@@ -93,20 +94,34 @@ def _clean_windows(recordings: Sequence[Recording], table: Windows, length: int,
 
 
 def load_dataset(recipe: Recipe) -> Dataset:
-    """The recordings that a recipe is for: "seglearn" is fetched once, else the folder of an imported dataset."""
+    """The recordings that a recipe is for: "seglearn" is fetched once; a CSV is imported by its schema; else the folder
+    of an imported dataset."""
     if recipe.source == "seglearn":
         dataset, _ = seglearn.fetch(DATA / seglearn.NAME, DATA)
+    elif recipe.source.endswith((".csv", ".csv.gz")):
+        schema = recipe.path.parent / recipe.schema if recipe.schema else None
+        dataset, _ = import_csv(recipe.folder / recipe.source, schema_path=schema)
     else:
-        folder = Path(recipe.source)
-        dataset = Dataset.load(folder if folder.is_absolute() else recipe.folder / folder)
+        dataset = Dataset.load(recipe.folder / recipe.source)
     recipe.check_channels(dataset.channels, dataset.rate_hz)
-    unknown = sorted(set(dataset.labels) - set(recipe.labels))
+    unknown = sorted(set(dataset.labels) - set(recipe.recorded))
     if unknown:
         raise SensewellError(
-            f"{recipe.path.name} knows the labels {', '.join(recipe.labels)}; the recordings have also "
+            f"{recipe.path.name} knows the labels {', '.join(recipe.recorded)}; the recordings have also "
             f"{', '.join(unknown)}"
         )
-    return dataset
+    return cut(dataset, recipe.cut_rows) if recipe.cut_rows else dataset
+
+
+def cut(dataset: Dataset, rows: int) -> Dataset:
+    """Recordings cut into pieces of so many rows, group "1" the first of each, "2" the second: days, weeks, quarters of
+    one long recording."""
+    pieces = []
+    for recording in dataset.recordings:
+        for number, start in enumerate(range(0, len(recording.samples), rows), 1):
+            samples = recording.samples[start : start + rows]
+            pieces.append(replace(recording, name=f"{recording.name}-{number}", samples=samples, group=str(number)))
+    return replace(dataset, recordings=tuple(pieces), folder=None)
 
 
 def train(
@@ -147,7 +162,7 @@ def train(
             f"{int(good.sum())} of {len(good)} windows are"
         )
     lap("features")
-    copies = augment(split.train, learn.source, learn.end, path.length, recipe.augment, recipe.seed)
+    copies = augment(split.train, learn.source, learn.end, path.length, recipe.augment, recipe.seed, recipe.rate_hz)
     copied = [_copy_features(copy, path, progress, engine) for copy in copies]
     examples = replace(
         examples,
@@ -158,7 +173,7 @@ def train(
     if budget is None:
         chosen = _choose(recipe, examples, progress)
     else:
-        raw = _clean_windows(split.train, learn, path.length, 4)
+        raw = clean_windows(split.train, learn, path.length, 4)
         chosen = _choose_within(budget, recipe, examples, progress, raw, out_dir)
     lap("choice and fit")
     columns, model = chosen.columns, chosen.model
