@@ -37,7 +37,7 @@ include neural.mk
 demo: $(READY) board-unix board-virt_c3 native ## recordings -> forest -> bundle -> decisions on a virtual ESP32-C3
 	@$(BIN)/sensewell demo --board virt_c3
 
-test: lint boards test-host test-device test-ulab test-power test-e2e ## everything
+test: lint boards test-host test-device test-ulab test-power test-e2e test-neural ## everything
 
 test-host: $(READY) boards native ## the host tools
 	$(PYTEST) -n 2 tests/host tests/fuzz
