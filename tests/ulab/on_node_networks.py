@@ -41,5 +41,5 @@ def test_what_does_not_fit_is_a_value_error():
             net.predict(given, got)
         except (ValueError, TypeError):
             continue
-        raise AssertionError("%r, %r were taken" % (given, got))
+        raise AssertionError(repr((given, got)) + " were taken")
     net.predict(good_in, good_out)
