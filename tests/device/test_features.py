@@ -149,7 +149,7 @@ def test_what_is_not_in_the_vocabulary_is_refused_by_name():
     for more in ({"lo": 0, "hi": 4}, {"lo": 4, "hi": 4}, {"lo": 1, "hi": 66}, {"lo": 1}):
         more.update({"f": "band", "c": 0})
         assert reason([more]) == "features.parameter", more
-    assert reason([good], length=7) == reason([good], length=257) == "features.length"
+    assert reason([good], length=1) == reason([good], length=257) == "features.length"
     assert reason([good], n_channels=0) == "features.channels"
     assert reason([]) == "features.count"
     for one in ({"norm": [0]}, {"norm": [0, 3]}, {"norm": 5}, {"sum": [0, 1]}, {"norm": [0, 1], "shift": 2}, 5):

@@ -38,7 +38,7 @@ def crossings(x, level, h):
 
 
 def power(z):
-    n = 1 << (len(z) - 1).bit_length()
+    n = max(8, 1 << (len(z) - 1).bit_length())
     p = np.abs(np.fft.rfft(z, n)) ** 2
     p[0] = 0
     return p
@@ -149,8 +149,8 @@ def all_specs(n, c):
         "mcross": [{}, {"h": 40}],
         "zcross": [{}, {"h": 1000}],
         "acorr": [{"lag": lag}, {"lag": n - 1}],
-        "acpeak": [{"lo": 2, "hi": n // 2}],
-        "aclag": [{"lo": 2, "hi": n // 2}],
+        "acpeak": [{"lo": 2 if n > 7 else 1, "hi": max(n // 2, 2)}],
+        "aclag": [{"lo": 2 if n > 7 else 1, "hi": max(n // 2, 2)}],
         "band": [{"lo": 1, "hi": 2}, {"lo": 2, "hi": 4}, {"lo": m // 2, "hi": m + 1}, {"lo": 1, "hi": m + 1}],
         "share": [{"lo": 1, "hi": 3}, {"lo": m // 2, "hi": m + 1}],
         "corr": [{"d": (c + 1) % 8}, {"d": (c + 3) % 8}],
@@ -160,7 +160,7 @@ def all_specs(n, c):
     return [{"f": f, "c": c, **more} for f in FEATURES for more in asked.get(f, [{}])]
 
 
-@pytest.mark.parametrize("n", [8, 9, 31, 64, 100, 128, 129, 200, 256])
+@pytest.mark.parametrize("n", [2, 3, 4, 7, 8, 9, 31, 64, 100, 128, 129, 200, 256])
 def test_every_feature_keeps_to_its_formula(n):
     rng = np.random.default_rng(n)
     for _ in range(3):
@@ -178,6 +178,8 @@ def test_every_feature_keeps_to_its_formula(n):
                 if name.startswith(("mcross", "zcross", "dom", "aclag")):
                     assert difference <= tolerance or near_tie(spec, rows, got), (n, name, got, want)
                 else:
+                    if n < 8 and name.startswith(("ac", "corr", "share")):
+                        tolerance *= 6  # ratios of few small numbers: the mean's 1/16 count is much there
                     assert difference <= tolerance, (n, name, got, want, tolerance)
 
 
@@ -194,7 +196,7 @@ def near_tie(spec, rows, got):
     return spec["f"] == "mcross" and np.abs(np.abs(z) - spec.get("h", 0)).min() < 1 / 16
 
 
-@pytest.mark.parametrize("n", [8, 100, 256])
+@pytest.mark.parametrize("n", [2, 8, 100, 256])
 def test_derived_norms_are_the_floor_of_the_root(n):
     rng = np.random.default_rng(n)
     for scale in (3, 300, 9000, 32768):

@@ -27,7 +27,7 @@ typedef struct {
     const int16_t *run;
     const int8_t *derived; /* int8[n_derived][4]: source a, b, c or -1, shift */
     int32_t n_channels;    /* real ones; the derived ones follow */
-    int32_t length;        /* samples of a window, 8..256 */
+    int32_t length;        /* samples of a window, 2..256 */
     int32_t transform_words; /* filled in by sw_features_plan(): parts of the work space */
     int32_t mean_words;
 } sw_program;

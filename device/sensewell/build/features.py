@@ -50,13 +50,13 @@ def plan(specs, n_channels, length, derived):
     """(run, vector, derived) as arrays: what to compute, room for it (a place for each of the specs), derived channels.
 
     specs: list of {"f": name, "c": channel, parameters...}; channels from n_channels on are the derived ones.
-    derived: list of {"norm": [2 or 3 channels below n_channels], "shift": 0 or 1}; length: 8..256 samples.
+    derived: list of {"norm": [2 or 3 channels below n_channels], "shift": 0 or 1}; length: 2..256 samples.
     run, int16: for each channel its number, stages (bits), how many plain and how many asked features, the plain ones
     (place in the vector, opcode), the asked ones (place, opcode, a, b); then -1, how many of several channels, and
     those (place, opcode, c, d, e). derived, int8, for each: sources a, b, c or -1, shift.
     Raises Refused("features.length" | ".channels" | ".derived" | ".count" | ".unknown" | ".channel" | ".parameter").
     """
-    _within("length", length, 8, 256)
+    _within("length", length, 2, 256)
     _within("channels", n_channels, 1, 64)
     _within("count", len(specs), 1, 256)
     _within("derived", len(derived), 0, 16)
