@@ -169,7 +169,7 @@ def train(model: Model = "watch") -> None:
     with bar(out) as progress:
         result = stages.train(model, follow(progress))
     figures = result.figures
-    said = result.said if figures.get("family") == "neural" else (
+    said = result.said if figures.get("family") in ("neural", "none") else (
         f"{figures['model']['candidate']} on {len(result.features)} features; macro-F1 {result.loso.mean:.3f} on "
         f"average over training groups left out one by one, {result.test.macro_f1:.3f} on those held out "
         f"({', '.join(result.recipe.test)})"
@@ -207,6 +207,8 @@ def convert(
     with _bar("converting"):
         done = stages.convert(stages.folder_of(model))
     said = f"; next: sensewell pack {model}"
+    if done is None:
+        return out.print(f"there is nothing to convert: {model} has guard and rules, no model{said}")
     if hasattr(done, "said"):
         return out.print(done.said + said)
     out.print(

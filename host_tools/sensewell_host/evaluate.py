@@ -5,6 +5,7 @@ An event is a stretch of the truth with an alarm label; an alarm a stretch of pu
 | figure            | is                                                                                            |
 |-------------------|-----------------------------------------------------------------------------------------------|
 | false alarms      | alarms that touch no event, nor the `grace_s` after one; per hour and day without event       |
+|                   | (stretches without a label count neither way)                                                 |
 | false alarm time  | share of the time without event (and grace) in which an alarm stood                           |
 | missed            | events during which no alarm stood                                                            |
 | delay             | from an event's begin to the first decision with an alarm; 0 where one stood already          |
@@ -147,6 +148,8 @@ def _add(
             sums.delays_s.append(float(stood[0]) / tape.rate_hz)
         else:
             sums.missed += 1
+    for start, end in tape.spans([""]):
+        quiet[start:end] = False  # nobody knows what was true
     for start, end in spans(alarmed):
         sums.alarms += 1
         sums.false_alarms += bool(quiet[start:end].all())

@@ -43,8 +43,11 @@ def evaluate(
     if not recipe.evaluate.alarm:
         raise SensewellError(f'{recipe.path} does not say which labels are alarms: [evaluate] alarm = ["LABEL"]')
     dataset = load_dataset(recipe)
-    split = split_by_group(dataset, recipe.train, recipe.test)
-    tapes = joined(split.train if train else split.test)
+    if recipe.family == "none":
+        tapes = joined(dataset.recordings)  # nothing was learned, so nothing is held out
+    else:
+        split = split_by_group(dataset, recipe.train, recipe.test)
+        tapes = joined(split.train if train else split.test)
     bundle = folder_of(model) / f"{recipe.name}.swb"
     way = runner.Way("plain")
     with ExitStack() as stack:
@@ -54,9 +57,9 @@ def evaluate(
         manifest = runner.manifest_of(content, dataset)
         if manifest["name"] != recipe.name:
             raise SensewellError(f"{where} runs {manifest['name']}, not {recipe.name}: deploy {bundle} first")
-        task = progress.add_task(f"playing on {where}", total=2 * len(tapes))
+        task = progress.add_task(f"playing on {where}", total=(1 + (recipe.family != "none")) * len(tapes))
         runs = []
-        for safe in ("", "evaluate.rules"):
+        for safe in ("", "evaluate.rules") if recipe.family != "none" else ("",):
             done = (
                 runner.play_on_host(content, tapes, [way], lambda: progress.advance(task), safe)
                 if at is None
@@ -67,10 +70,10 @@ def evaluate(
             at.reset()  # back to its own work
     tracks = {
         "model + rules": [judge.published(run) for run in runs[0]],
-        "rules alone": [judge.published(run) for run in runs[1]],
+        "rules alone": [judge.published(run) for run in runs[-1]],
         "model alone": [judge.alone(run) for run in runs[0]],
     }
-    if manifest["model"]["family"] == "none":
+    if recipe.family == "none":
         tracks = {"rules alone": tracks["rules alone"]}
     labels = manifest["labels"]
     figures = {

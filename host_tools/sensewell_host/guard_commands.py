@@ -40,7 +40,7 @@ def fit(
     from sensewell_host.stages import recipe_path
     from sensewell_host.train.guard_fit import fit as find
     from sensewell_host.train.recipe import Recipe
-    from sensewell_host.train.run import load_dataset
+    from sensewell_host.train.run import load_dataset, strips_of
 
     recipe = Recipe.load(recipe_path(model))
     dataset = load_dataset(recipe)
@@ -49,7 +49,7 @@ def fit(
     for name, settings in _datasheet(datasheet).items():
         known[name] = known.get(name, {}) | settings
     with console.status("asking the device's guard"):
-        found = find(split.train, recipe.channels, recipe.data_path(), known)
+        found = find(strips_of(recipe, split.train), recipe.channels, recipe.data_path(), known)
     table = Table("channel", "limit", "settings", "refuses", "because", box=None, header_style="bold")
     for limit in found.limits:
         settings = ", ".join(f"{key} {value}" for key, value in limit.settings.items()) or "none"

@@ -116,13 +116,14 @@ def golden(
 ) -> tuple[dict[str, Any], bytes]:
     """The manifest's `golden` entry and its section, `golden`: what the board must answer exactly before it decides.
 
-    model: the device model; features: (rows, n_features) integers, None where the model sees windows; windows:
+    model: the device model, b"" where there is none; features: (rows, n_features) integers, None where the model sees
+    windows or there is none; windows:
     (windows, length, n_channels) raw counts, before calibration and conditioning. Scores and the windows' features are
     what the device code gives. SensewellError if shapes or ranges do not fit the manifest or the model is unsound.
     """
     sees_windows = manifest["model"].get("input") == "window"
     rows = np.zeros((0, 0), np.int16)
-    if not sees_windows:
+    if not sees_windows and manifest["model"]["family"] != "none":
         rows = _int16([] if features is None else features, (-1, len(manifest["features"])), "golden features")
     raw = _int16(windows, (-1, manifest["window"]["length"], len(manifest["channels"])), "golden windows")
     model_section = manifest["model"].get("section", "model")

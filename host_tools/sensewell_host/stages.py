@@ -79,6 +79,12 @@ def train(model: str, progress: Progress | None = None, budget: Any = None) -> A
         if budget is not None:
             raise SensewellError("budgets choose among forests: give a net other layers in [[model.candidate]]")
         result: Any = train_net(path, folder, progress=progress)
+    elif recipe.family == "none":
+        from sensewell_host.train.no_model import train as look
+
+        if budget is not None:
+            raise SensewellError(f"budgets choose among forests: {recipe.name} has no model")
+        result = look(path, folder, progress=progress)
     else:
         result = train_recipe(path, folder, progress=progress, budget=budget)
     vectors, windows = result.golden()
@@ -93,9 +99,13 @@ def train(model: str, progress: Progress | None = None, budget: Any = None) -> A
 
 
 def convert(folder: Path) -> Any:
-    """Turn what was trained into model.bin, proven equal on every row; the ConvertedForest or ConvertedNet."""
-    if _read_json(folder / "train.json", "train").get("family") == "neural":
+    """Turn what was trained into model.bin, proven equal on every row; the ConvertedForest or ConvertedNet, None where
+    the recipe has no model."""
+    family = _read_json(folder / "train.json", "train").get("family")
+    if family == "neural":
         return _convert_net(folder)
+    if family == "none":
+        return None
     from sensewell_host.convert.forest import convert_forest
     from sensewell_host.convert.trained import load
 
@@ -137,14 +147,19 @@ def pack(folder: Path, bound: dict[str, Any] | None = None) -> Path:
     from sensewell_host.pack import pack as pack_bundle
 
     manifest = {**_read_json(folder / "manifest.json", "train"), **(bound or {})}
-    blob = folder / "model.bin"
-    if not blob.is_file():
-        raise SensewellError(f"there is no {blob}: run `sensewell convert {manifest['name']}` first")
+    sections: dict[str, bytes] = {}
+    if manifest["model"]["family"] != "none":
+        blob = folder / "model.bin"
+        if not blob.is_file():
+            raise SensewellError(f"there is no {blob}: run `sensewell convert {manifest['name']}` first")
+        sections["model"] = blob.read_bytes()
     with np.load(folder / "golden.npz", allow_pickle=False) as file:
-        rows = file["features"] if file["features"].size else None  # a net that reads windows has none
-        entry, golden = golden_section(manifest, blob.read_bytes(), rows, file["windows"])
-    manifest["golden"] = entry
-    content = pack_bundle(manifest, {"model": blob.read_bytes(), "golden": golden})
+        if file["windows"].size:  # else neither model nor features: there is nothing to prove
+            rows = file["features"] if file["features"].size else None  # a net that reads windows has none
+            manifest["golden"], sections["golden"] = golden_section(
+                manifest, sections.get("model", b""), rows, file["windows"]
+            )
+    content = pack_bundle(manifest, sections)
     path = folder / f"{manifest['name']}.swb"
     part = path.with_suffix(".swb.part")
     part.write_bytes(content)

@@ -14,6 +14,8 @@ from sensewell_host import device_run, pack, stages
 from sensewell_host.convert.forest import convert_forest
 from sensewell_host.dataset import ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.recording import MISSING
+from sensewell_host.dataset.split import refuse_leak
+from sensewell_host.dataset.tape import tapes
 from sensewell_host.device_run import DataPath, features_of
 from sensewell_host.errors import SensewellError
 from sensewell_host.train import Recipe, boosting, build_manifest, forest, published, train
@@ -21,6 +23,7 @@ from sensewell_host.train.augment import augment
 from sensewell_host.train.candidate import Candidate
 from sensewell_host.train.forest import Examples
 from sensewell_host.train.recipe import Augment, Choice, Vector
+from sensewell_host.train.run import load_dataset
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 WATCH = MODELS / "watch" / "model.toml"
@@ -600,3 +603,100 @@ def test_the_boosted_watch_recipe_is_that_of_watch_with_other_trees() -> None:
     assert recipe.features[:40] == watch.features and len(recipe.features) == 55 <= 64
     for same in ("train", "test", "guard", "window", "rules", "augment", "labels", "derived"):
         assert getattr(recipe, same) == getattr(watch, same), same
+
+
+# --- truth at the end of a window, and recipes without a model --------------------------------------------------------
+
+
+def day(seed: int, group: str) -> list[Recording]:
+    """One tape whose label changes every 30 to 50 rows, with a stretch that nobody labelled."""
+    random = np.random.default_rng(seed)
+    made: list[Recording] = []
+    for number, label in enumerate(["slow", "fast", "", "slow", "fast", "slow", "fast"]):
+        samples = wave(100 * seed + number, int(random.integers(30, 50)), 0.9 if label == "fast" else 0.25)
+        made.append(Recording(f"{group}-{number}", samples, 20, label, group, follows=number > 0))
+    return made
+
+
+def days() -> Dataset:
+    recordings = [one for seed in range(1, 5) for one in day(seed, f"p{seed}")]
+    return Dataset("tiny", 20, tiny_dataset().channels, tuple(recordings))
+
+
+def test_with_truth_at_the_end_windows_lie_across_labels_and_have_that_of_their_last_row(tiny: Path) -> None:
+    tiny.write_text(TINY.replace("[window]", '[window]\ntruth = "end"'))
+    dataset = days()
+    result = train(tiny, tiny.parent / "out", dataset=dataset, engine="cpython")
+    strips = [tape.samples for tape in tapes(dataset.of_groups(["p1", "p2", "p3"]))]
+    every = features_of(strips, result.recipe.data_path(), engine="cpython")
+    expected = []
+    for source, end in zip(every.source, every.end, strict=True):
+        parts = tapes(dataset.of_groups([f"p{source + 1}"]))[0].parts
+        expected.append([label for start, label in parts if start < end][-1])
+    known = [k for k, label in enumerate(expected) if label]
+    assert 0 < len(known) < len(expected)
+    assert [result.recipe.labels[k] for k in result.y_train] == [expected[k] for k in known]
+    assert np.array_equal(result.X_train, every.X[known][:, : result.X_train.shape[1]])
+    assert result.split.test[0].group == "p4" and len(result.X_test)
+    vectors, windows = result.golden(4, 2)
+    assert vectors.shape[0] == 4 and windows.shape[1] == result.recipe.window["length"]
+
+
+def test_choices_may_leave_out_pieces_of_tapes_and_windows_across_two_belong_to_none(tiny: Path) -> None:
+    tiny.write_text(TINY.replace("[window]", '[window]\ntruth = "end"').replace("[data]", "[data]\nfold_rows = 100"))
+    result = train(tiny, tiny.parent / "out", dataset=days(), engine="cpython")
+    assert {"p1/1", "p1/2", "p3/2"} <= set(result.groups_train.tolist()) and set(result.groups_test) == {"p4"}
+    table, length = result.train_windows, result.recipe.window["length"]
+    assert ((table.end - length) // 100 == (table.end - 1) // 100).all()
+    tiny.write_text(TINY.replace("[data]", "[data]\nfold_rows = 100"))
+    with pytest.raises(SensewellError, match="fold_rows cuts tapes"):
+        Recipe.load(tiny)
+    tiny.write_text(TINY.replace("[window]", '[window]\ntruth = "begin"'))
+    with pytest.raises(SensewellError, match='truth as "all" or "end"'):
+        Recipe.load(tiny)
+
+
+def test_pieces_of_a_tape_may_be_equal_on_both_sides_whole_tapes_not() -> None:
+    ones = np.ones((3, 2), np.int16)
+
+    def piece(name: str, group: str, rows: NDArray[np.int16], follows: bool) -> Recording:
+        return Recording(name, rows, 20, "slow", group, follows=follows)
+
+    train_side = [piece("a", "p1", wave(1, 40, 0.3), False), piece("b", "p1", ones, True)]
+    test_side = [piece("c", "p2", wave(2, 40, 0.3), False), piece("d", "p2", ones, True)]
+    refuse_leak(train_side, test_side)
+    with pytest.raises(SensewellError, match="c of the test side is the same as a"):
+        refuse_leak(train_side, [piece("c", "p2", wave(1, 40, 0.3), False), piece("d", "p2", ones, True)])
+
+
+def test_recordings_that_are_not_there_are_said_how_to_get(tiny: Path) -> None:
+    tiny.write_text(TINY.replace('source = "tiny"', 'source = "nowhere"\nget = "ask DOI 10.1, then import it"'))
+    with pytest.raises(SensewellError, match=r"no recordings in .*nowhere: ask DOI 10\.1"):
+        load_dataset(Recipe.load(tiny))
+
+
+@pytest.mark.parametrize("features", [True, False])
+def test_a_recipe_without_a_model_becomes_a_bundle_of_guard_and_rules(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, features: bool
+) -> None:
+    text = TINY[: TINY.index("[model]")] + '[model]\nfamily = "none"\n' + TINY[TINY.index("[[rule]]") :]
+    if not features:
+        start, end = text.index("[features]"), text.index("[model]")
+        text = text[:start] + text[end:]
+        start = text.index("[[rule]]")
+        text = text[:start] + text[text.index("[[rule]]", start + 1) :]
+    tiny.write_text(text)
+    monkeypatch.setattr(stages, "BUILD", tiny.parent / "build")
+    monkeypatch.setattr("sensewell_host.train.no_model.load_dataset", lambda recipe: tiny_dataset())
+    result = stages.train(str(tiny))
+    assert result.figures["guard"]["all"]["samples"] == 1600 and "no model to train; of 1,600 samples" in result.said
+    folder = stages.folder_of(str(tiny))
+    assert stages.convert(folder) is None
+    path = stages.pack(folder)
+    manifest = pack.inspect(path)["manifest"]
+    assert manifest["model"] == {"family": "none"} and ("golden" in manifest) == features
+    with pytest.raises(SensewellError, match="tiny has no model"):
+        stages.train(str(tiny), budget=object())
+    tiny.write_text(text.replace('family = "none"', 'family = "oracle"'))
+    with pytest.raises(SensewellError, match="family as trees, neural or none"):
+        Recipe.load(tiny)

@@ -78,16 +78,18 @@ def import_csv(
         for place in whole:
             rows = np.where((place >= 0)[:, None], counts[place], np.int16(MISSING))
             said = np.maximum.accumulate(place)  # what is put back belongs to the row before
+            first_name = ""
             for number, (first, last) in enumerate(_runs([table.label(int(row)) for row in said])):
                 row = int(said[first])
                 name = unique_name(table.name(row) or path.name.split(".")[0], taken)
+                first_name = first_name or name  # what stands for the group where the schema has none
                 recordings.append(
                     Recording(
                         name=name,
                         samples=np.ascontiguousarray(rows[first:last]),
                         rate_hz=schema.rate_hz,
                         label=table.label(row),
-                        group=table.group(row) or name,
+                        group=table.group(row) or first_name,
                         extra={column: table.cell(row, column) for column in schema.extra},
                         follows=number > 0,
                     )

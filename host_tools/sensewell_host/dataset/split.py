@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensewell_host.dataset.recording import Dataset, Recording, natural
+from sensewell_host.dataset.tape import tapes
 from sensewell_host.errors import SensewellError
 
 
@@ -42,16 +43,19 @@ def split_by_group(dataset: Dataset, train: Sequence[str], test: Sequence[str]) 
 
 
 def refuse_leak(train: Iterable[Recording], test: Iterable[Recording]) -> None:
-    """Raise where a group, or a recording under another group's name, is on both sides."""
+    """Raise where a group, or a recording under another group's name, is on both sides.
+
+    Recordings are compared with all that follows them: pieces of a label that lasted a few samples may well be equal.
+    """
     train, test = list(train), list(test)
     both = natural({recording.group for recording in train} & {recording.group for recording in test})
     if both:
         raise SensewellError(f"group {', '.join(both)} is in train and in test: a group belongs to one side only")
-    content = {recording.samples.tobytes(): recording.name for recording in train}
-    for recording in test:
-        if recording.samples.tobytes() in content:
+    content = {tape.samples.tobytes(): tape.name for tape in tapes(train)}
+    for tape in tapes(test):
+        if tape.samples.tobytes() in content:
             raise SensewellError(
-                f"recording {recording.name} of the test side is the same as {content[recording.samples.tobytes()]} "
+                f"recording {tape.name} of the test side is the same as {content[tape.samples.tobytes()]} "
                 "of the train side"
             )
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensewell_host.dataset.recording import MAX_COUNT, MISSING, Recording
+from sensewell_host.dataset.tape import Tape
 from sensewell_host.train.field_noise import spoil
 from sensewell_host.train.recipe import Augment
 
 
 def augment(
-    recordings: Sequence[Recording],
+    recordings: Sequence[Recording | Tape],
     source: NDArray[np.int32],
     end: NDArray[np.int32],
     length: int,

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensewell_host.dataset.recording import MISSING, Recording
+from sensewell_host.dataset.tape import Tape
 from sensewell_host.device_run import DataPath, features_of
 from sensewell_host.errors import SensewellError
 
@@ -65,7 +66,7 @@ class Fit:
 
 
 def fit(
-    recordings: Sequence[Recording],
+    recordings: Sequence[Recording | Tape],
     names: Sequence[str],
     path: DataPath,
     datasheet: Mapping[str, Mapping[str, int]] | None = None,

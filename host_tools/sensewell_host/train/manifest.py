@@ -40,11 +40,7 @@ def build_manifest(recipe: Recipe, trained: TrainResult | NetResult) -> dict[str
         "window": recipe.window,
         "features": recipe.feature_specs(trained.features),
         "labels": labels,
-        "model": {
-            "family": "neural" if recipe.net else "trees",
-            "section": "model",
-            "n_classes": len(recipe.labels),
-        },
+        "model": _model(recipe),
         "rules": [_rule(rule, recipe, trained.features, labels) for rule in recipe.rules],
         "arbiter": {**recipe.arbiter, "fallback_label": labels.index(recipe.fallback)},
     }
@@ -55,6 +51,12 @@ def build_manifest(recipe: Recipe, trained: TrainResult | NetResult) -> dict[str
     if recipe.derived:
         manifest["derived"] = recipe.derived_specs()
     return manifest
+
+
+def _model(recipe: Recipe) -> dict[str, Any]:
+    if recipe.family == "none":
+        return {"family": "none"}
+    return {"family": recipe.family, "section": "model", "n_classes": len(recipe.labels)}
 
 
 def all_labels(recipe: Recipe) -> list[str]:

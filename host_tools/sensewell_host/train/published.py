@@ -23,6 +23,7 @@ _ONE = 16384  # scores are made as a board has them: integers that sum to this
 _OK = 0  # a cause
 _MODEL = 0  # sources
 _NO_CLASS = -1
+_T_MASK = (1 << 30) - 1  # ticks of a board: hours add up to more within a fortnight
 
 
 def published(
@@ -51,7 +52,8 @@ def published(
                 confidence = min(int(mine[best]) * 100 // _ONE, 100)
                 if arbiter.mean:
                     best, confidence = arbiter.mean.add(array("i", mine.tolist())), arbiter.mean.confidence_pct
-            decision = arbiter.window(int(table.end[at]) * period_ms, int(table.quality_pct[at]), _OK, best, confidence)
+            t_ms = int(table.end[at]) * period_ms & _T_MASK
+            decision = arbiter.window(t_ms, int(table.quality_pct[at]), _OK, best, confidence)
             found[:, at] = decision.label_id, decision.source_id
     return found[0], found[1]
 

@@ -121,6 +121,9 @@ class Recipe:
     net: NetRecipe | None = None  # the family is "neural": then there are no `candidates`
     schema: str = ""  # of a `source` that is a CSV
     cut_rows: int = 0  # > 0: a recording is cut into pieces of so many rows, and each is a group: "1", "2" ...
+    get: str = ""  # where the recordings are to be had, for those who do not have them
+    truth: str = "all"  # "all": a window lies within one label; "end": it has that of its last row
+    fold_rows: int = 0  # > 0: what is left out in choosing is not a group but a piece of a tape, of so many rows
     content: bytes = field(repr=False, default=b"")  # of the file, and of those it extends
 
     @staticmethod
@@ -161,6 +164,11 @@ class Recipe:
     def recorded(self) -> tuple[str, ...]:
         """The labels that recordings have."""
         return self.net.recorded if self.net else self.labels
+
+    @property
+    def family(self) -> str:
+        """Of the model: "trees", "neural", or "none", where guard and rules are all."""
+        return "neural" if self.net else "trees" if self.candidates else "none"
 
     def derived_specs(self) -> list[dict[str, Any]]:
         """The derived channels in the manifest's words."""
@@ -251,6 +259,9 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         "hop": window.whole("hop", 1, length),
         "min_quality_pct": window.whole("min_quality_pct", 0, 100, 80),
     }
+    truth = window.text("truth", "all")
+    if truth not in ("all", "end"):
+        raise SensewellError(f'{window.where}: expected truth as "all" or "end", got {truth!r}')
     window.done()
     model = top.table("model")
     family = model.text("family", "trees")
@@ -265,8 +276,8 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         net, labels = net_recipe.read(model, labels, channels, features)
     elif family == "trees":
         candidates, vote = _forest(model)
-    else:
-        raise SensewellError(f"{model.where}: expected family as trees or neural, got {family!r}")
+    elif family != "none":
+        raise SensewellError(f"{model.where}: expected family as trees, neural or none, got {family!r}")
     seed = model.whole("seed", 0, 2**31 - 1, 0)
     model.done()
     arbiter, fallback = _arbiter(top.table("arbiter"))
@@ -283,8 +294,8 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         rate_hz=_rate(data),
         channels=channels,
         labels=labels,
-        train=data.texts("train"),
-        test=data.texts("test"),
+        train=data.texts("train", [] if family == "none" else None),
+        test=data.texts("test", [] if family == "none" else None),
         targets={key: targets.number(key) for key in targets},
         guard=_guard(top.table("guard"), channels),
         bad_samples={"policy": bad.text("policy", "hold"), "fill_n": bad.whole("fill_n", 0, shape["hop"] - 1, 0)},
@@ -305,10 +316,15 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         net=net,
         schema=data.text("schema", ""),
         cut_rows=data.whole("cut_rows", 0, 10_000_000, 0),
+        get=data.text("get", ""),
+        truth=truth,
+        fold_rows=data.whole("fold_rows", 0, 10_000_000, 0),
         content=content,
     )
     for table in (data, bad, judged, top):
         table.done()
+    if recipe.fold_rows and truth != "end":
+        raise SensewellError(f'{data.where}: fold_rows cuts tapes, which there are with [window] truth = "end" only')
     recipe.feature_specs(recipe.features)  # unknown channels come up here
     for rule in recipe.rules:
         if rule["on"] not in (*features, *channels):

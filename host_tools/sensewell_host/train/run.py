@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from sensewell_host.dataset import seglearn
 from sensewell_host.dataset.csv_import import import_csv
-from sensewell_host.dataset.recording import ChannelInfo, Dataset, Recording
+from sensewell_host.dataset.recording import INDEX, ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.split import Split, split_by_group
+from sensewell_host.dataset.tape import Tape, tapes
 from sensewell_host.device_run import ROOT, DataPath, Progress, Windows, features_of
 from sensewell_host.errors import SensewellError
 from sensewell_host.train import budget as budgets
@@ -39,7 +40,8 @@ _FULL_QUALITY = 100
 class TrainResult:
     """What training found. Vectors are those of windows of sufficient quality, in the order of the recordings.
 
-    `train_windows`, `test_windows`: all windows as the device made them (`X_train` is a part of the first one's X).
+    `train_windows`, `test_windows`: all windows with a label as the device made them (`X_train` is a part of the first
+    one's X). `strips`: what these were cut from on the training side, recordings or tapes (`Recipe.truth`).
     `model`: scikit-learn classifier whose class k is `recipe.labels[k]`. `loso`: of the chosen candidate, on the
     training groups. `test`: of the groups nobody has seen.
     """
@@ -56,6 +58,7 @@ class TrainResult:
     y_test: Classes
     groups_test: NDArray[np.str_]
     split: Split
+    strips: Sequence[Recording | Tape]
     train_windows: Windows
     test_windows: Windows
     statistics: dict[str, list[int]]
@@ -78,11 +81,11 @@ class TrainResult:
             of = by_class[turn % len(by_class)]
             if len(of):
                 picked.append(int(of[(turn // len(by_class) * 2 + 1) * len(of) // (2 * (rows // len(by_class) + 1))]))
-        raw = clean_windows(self.split.train, self.train_windows, self.recipe.window["length"], windows)
+        raw = clean_windows(self.strips, self.train_windows, self.recipe.window["length"], windows)
         return self.X_train[picked], raw
 
 
-def clean_windows(recordings: Sequence[Recording], table: Windows, length: int, n: int) -> NDArray[np.int16]:
+def clean_windows(recordings: Sequence[Recording | Tape], table: Windows, length: int, n: int) -> NDArray[np.int16]:
     """At most n raw windows without a bad sample, spread over the recordings: int16 (n, length, channels)."""
     clean = np.flatnonzero(table.quality_pct == _FULL_QUALITY)
     raw = []
@@ -102,9 +105,12 @@ def load_dataset(recipe: Recipe) -> Dataset:
         schema = recipe.path.parent / recipe.schema if recipe.schema else None
         dataset, _ = import_csv(recipe.folder / recipe.source, schema_path=schema)
     else:
-        dataset = Dataset.load(recipe.folder / recipe.source)
+        folder = recipe.folder / recipe.source
+        if recipe.get and not (folder / INDEX).is_file():
+            raise SensewellError(f"there are no recordings in {folder.resolve()}: {recipe.get}")
+        dataset = Dataset.load(folder)
     recipe.check_channels(dataset.channels, dataset.rate_hz)
-    unknown = sorted(set(dataset.labels) - set(recipe.recorded))
+    unknown = sorted(set(dataset.labels) - {*recipe.recorded, *([""] if recipe.truth == "end" else [])})
     if unknown:
         raise SensewellError(
             f"{recipe.path.name} knows the labels {', '.join(recipe.recorded)}; the recordings have also "
@@ -151,9 +157,10 @@ def train(
     # the training side: all that is chosen and fitted
     path = recipe.data_path()
     least = recipe.window["min_quality_pct"]
-    learn = features_of([r.samples for r in split.train], path, progress=progress, engine=engine)
+    strips = strips_of(recipe, split.train)
+    learn = features_of([r.samples for r in strips], path, progress=progress, engine=engine)
+    learn, y_train, groups_train = truth_of(recipe, strips, learn, recipe.fold_rows)
     good = learn.quality_pct >= least
-    y_train, groups_train = _truth(split.train, learn, recipe.labels)
     examples = Examples(learn.X[good], y_train[good], groups_train[good])
     lacking = [label for k, label in enumerate(recipe.labels) if k not in examples.y]
     if lacking:
@@ -162,7 +169,7 @@ def train(
             f"{int(good.sum())} of {len(good)} windows are"
         )
     lap("features")
-    copies = augment(split.train, learn.source, learn.end, path.length, recipe.augment, recipe.seed, recipe.rate_hz)
+    copies = augment(strips, learn.source, learn.end, path.length, recipe.augment, recipe.seed, recipe.rate_hz)
     copied = [_copy_features(copy, path, progress, engine) for copy in copies]
     examples = replace(
         examples,
@@ -173,16 +180,17 @@ def train(
     if budget is None:
         chosen = _choose(recipe, examples, progress)
     else:
-        raw = clean_windows(split.train, learn, path.length, 4)
+        raw = clean_windows(strips, learn, path.length, 4)
         chosen = _choose_within(budget, recipe, examples, progress, raw, out_dir)
     lap("choice and fit")
     columns, model = chosen.columns, chosen.model
     features = tuple(recipe.features[column] for column in columns)
 
     # then the one look at the groups held out
-    unseen = features_of([r.samples for r in split.test], path, progress=progress, engine=engine)
+    held = strips_of(recipe, split.test)
+    unseen = features_of([r.samples for r in held], path, progress=progress, engine=engine)
+    unseen, y_test, groups_test = truth_of(recipe, held, unseen)
     kept = unseen.quality_pct >= recipe.window["min_quality_pct"]
-    y_test, groups_test = _truth(split.test, unseen, recipe.labels)
     X_test = np.ascontiguousarray(unseen.X[kept][:, columns])
     test_scores = forest.scores(model, X_test, recipe.vote)
     test = forest.judge(y_test[kept], test_scores.argmax(1), groups_test[kept], len(recipe.labels))
@@ -228,6 +236,7 @@ def train(
         y_test=y_test[kept],
         groups_test=groups_test[kept],
         split=split,
+        strips=strips,
         train_windows=learn,
         test_windows=unseen,
         statistics={f"p{q}": row.tolist() for q, row in zip(_STATISTICS, levels, strict=True)},
@@ -240,13 +249,41 @@ def train(
     return result
 
 
-def _truth(
-    recordings: Sequence[Recording], windows: Windows, labels: Sequence[str]
-) -> tuple[Classes, NDArray[np.str_]]:
-    """Class and group of every window."""
-    classes = np.array([labels.index(recording.label) for recording in recordings], np.int64)
-    groups = np.array([recording.group for recording in recordings])
-    return classes[windows.source], groups[windows.source]
+def strips_of(recipe: Recipe, recordings: Sequence[Recording]) -> Sequence[Recording | Tape]:
+    """What windows are cut from: recordings, or the tapes they make where a window may lie across labels."""
+    return tapes(recordings) if recipe.truth == "end" else recordings
+
+
+def truth_of(
+    recipe: Recipe, strips: Sequence[Recording | Tape], windows: Windows, fold_rows: int = 0
+) -> tuple[Windows, Classes, NDArray[np.str_]]:
+    """The windows that have a label, and class and group of each; fold_rows: pieces of tapes instead of groups, without
+    the windows that lie across two of them."""
+    rows = [_classes(strip, recipe.labels) for strip in strips]
+    classes = np.array([rows[s][e - 1] for s, e in zip(windows.source, windows.end, strict=True)], np.int64)
+    groups = np.array([strip.group for strip in strips])[windows.source]
+    known = classes >= 0
+    if fold_rows:
+        fold = (windows.end - 1) // fold_rows
+        known &= (windows.end - recipe.window["length"]) // fold_rows == fold
+        groups = np.array([f"{group}/{number + 1}" for group, number in zip(groups, fold, strict=True)])
+    kept = replace(
+        windows,
+        X=windows.X[known],
+        source=windows.source[known],
+        end=windows.end[known],
+        quality_pct=windows.quality_pct[known],
+    )
+    return kept, classes[known], groups[known]
+
+
+def _classes(strip: Recording | Tape, labels: Sequence[str]) -> Classes:
+    """The class of every row, -1: none."""
+    parts = strip.parts if isinstance(strip, Tape) else ((0, strip.label),)
+    rows = np.full(len(strip.samples), -1, np.int64)
+    for start, label in parts:
+        rows[start:] = labels.index(label) if label in labels else -1
+    return rows
 
 
 def _copy_features(
