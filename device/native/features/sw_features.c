@@ -856,7 +856,7 @@ int32_t sw_features_plan(sw_program *program, int32_t run_items, int32_t n_deriv
     int32_t n = program->length;
     int32_t real = program->n_channels;
     int32_t channels = real + n_derived;
-    if (outside(n - 8, 249) || outside(real - 1, 64) || outside(n_derived, 17)) {
+    if (outside(n - 2, 255) || outside(real - 1, 64) || outside(n_derived, 17)) {
         return 0;
     }
     for (const int8_t *d = program->derived, *last = d + 4 * n_derived; d != last; d += 4) {
