@@ -49,7 +49,7 @@ def said_by_the_analyser(path: Path) -> Floats:
 
 
 def known(rows: NDArray[np.int16], co: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """What a gas sensor answers to, a row an hour (1, log CO, CO, temperature, humidity), and where all of it is known."""
+    """What a gas sensor answers to, a row an hour (1, log CO, CO, temperature, humidity); where all of it is known."""
     with np.errstate(invalid="ignore", divide="ignore"):
         X = np.stack([np.ones(len(co)), np.log(np.maximum(co, 0.1)), co, rows[:, 5], rows[:, 6]], 1)
     return X, ~np.isnan(co) & (rows != MISSING).all(1)
