@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,23 @@ def test_labels_by_a_limit_and_groups_by_the_quarter(tmp_path: Path) -> None:
     ):
         with pytest.raises(SensewellError, match=text):
             Schema.parse({**said, key: value})
+
+
+def test_where_nobody_knows_the_truth_no_alarm_is_false_and_no_time_is_quiet() -> None:
+    day = tape(("OK", 100), ("", 50), ("OK", 100))
+    found = judge([day], [track((0, 0, MODEL), (110, 1, MODEL), (140, 0, MODEL), (200, 1, MODEL), (230, 0, MODEL))],
+                  LABELS, ["FAULT"], "unknown").as_dict()  # fmt: skip
+    assert (found["alarms"], found["false_alarms"]) == (2, 1)
+    assert found["quiet_hours"] == pytest.approx(200 / 3600) and found["false_alarm_hours"] == pytest.approx(30 / 3600)
+
+
+def test_pieces_of_a_table_without_groups_are_one_group_and_so_one_tape(tmp_path: Path) -> None:
+    path = tmp_path / "plant.csv.gz"
+    rows = "".join(f"{at},{at % 7},{int(3 < at < 6)}\n" for at in range(10))
+    path.write_bytes(gzip.compress(("t,x,bad\n" + rows).encode()))
+    said = {"name": "plant", "rate_hz": 1, "channels": [{"name": "x", "unit": "1", "scale": 1, "column": "x"}],
+            "label": "bad", "time": {"column": "t", "unit": "s"}}  # fmt: skip
+    (tmp_path / "plant.json").write_text(json.dumps(said))
+    dataset, _ = csv_import.import_csv(path)
+    [joined] = tapes(dataset.recordings)
+    assert len(dataset.groups) == 1 and len(joined.samples) == 10 and joined.spans(["1"]) == [(4, 6)]

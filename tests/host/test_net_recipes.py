@@ -160,7 +160,7 @@ def built(folder: Path, text: str, dataset: Dataset, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("was", "instead", "words"),
     [
-        ('family = "neural"', 'family = "nets"', "family as trees or neural, got 'nets'"),
+        ('family = "neural"', 'family = "nets"', "family as trees, neural or none, got 'nets'"),
         ('kind = "cnn"', 'kind = "autoencoder"', "kind as one of cnn, lstm, gru, dense, got 'autoencoder'"),
         ("filters = [6, 8]", "filters = []", "filters as whole numbers in 1..256, got []"),
         ("filters = [6, 8]", "filters = [6, true]", "filters as whole numbers in 1..256"),

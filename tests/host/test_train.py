@@ -654,6 +654,10 @@ def test_choices_may_leave_out_pieces_of_tapes_and_windows_across_two_belong_to_
     tiny.write_text(TINY.replace("[window]", '[window]\ntruth = "begin"'))
     with pytest.raises(SensewellError, match='truth as "all" or "end"'):
         Recipe.load(tiny)
+    net = TINY[: TINY.index("[model]")] + '[model]\nfamily = "neural"\n[[model.candidate]]\nlayers = ["dense 4"]\n'
+    tiny.write_text(net.replace("[window]", '[window]\ntruth = "end"'))
+    with pytest.raises(SensewellError, match="leave truth out"):
+        Recipe.load(tiny)
 
 
 def test_pieces_of_a_tape_may_be_equal_on_both_sides_whole_tapes_not() -> None:

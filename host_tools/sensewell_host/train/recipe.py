@@ -272,6 +272,8 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
     net: NetRecipe | None = None
     candidates: tuple[Candidate, ...] = ()
     vote = ""
+    if truth == "end" and family == "neural":
+        raise SensewellError(f"{window.where}: nets learn from windows within one label: leave truth out")
     if family == "neural":
         net, labels = net_recipe.read(model, labels, channels, features)
     elif family == "trees":
