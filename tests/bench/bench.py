@@ -1,7 +1,7 @@
 """`make bench`: what Sensewell costs, beside emlearn and plain Python -> a table and build/bench/report.json.
 
-Instructions are counted under an instruction clock, on virt_c3 where nothing else is said: the same in every run. What was timed on the unix board
-is given as ratios only. Nothing here is a test.
+Instructions are counted under an instruction clock, on virt_c3 where nothing else is said: the same in every run. What
+was timed on the unix board is given as ratios only. Nothing here is a test.
 """
 
 from __future__ import annotations

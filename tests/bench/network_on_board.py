@@ -2,6 +2,7 @@
 
 import gc
 from array import array
+from binascii import hexlify
 
 import virt
 from sensewell.refusal import Refused
@@ -69,7 +70,7 @@ def measured(turns, at):
             heap = max(heap, moved)
             for one in said:
                 outputs += bytes(one)
-    print("N", net.engine, total // turns, net.arena_bytes, heap, ram, "".join(["%02x" % byte for byte in outputs]))
+    print("N", net.engine, total // turns, net.arena_bytes, heap, ram, hexlify(outputs).decode())
 
 
 def cost(turns, at):

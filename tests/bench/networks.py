@@ -21,7 +21,7 @@ from sensewell_host.errors import SensewellError
 sys.path.insert(0, str(DEVICE.parent / "tests" / "helpers"))
 sys.path.insert(0, str(DEVICE.parent / "tests" / "device"))
 
-import whole_nets  # noqa: E402
+import whole_nets
 
 ON_BOARD = Path(__file__).with_name("network_on_board.py")
 WAYS = (("virt_c3", "native"), ("virt_c3", "viper"), ("virt_m4", "native"))
@@ -115,7 +115,7 @@ def on_board(name: str, engine: str, found: dict[str, bytes]) -> dict[str, Any]:
 def report() -> dict[str, Any]:
     """The whole table: {"nets": {name: {"bytes", "MACs"}}, "boards": {"virt_c3 native": {"flash", "nets"}, ...}}"""
     if not c_kernels.use_neural():
-        raise SensewellError("networks are compared with the C engine on this PC, which needs a C compiler: install gcc")
+        raise SensewellError("networks are compared with the C engine on this PC, for which gcc is missing: install it")
     found = {"generated 1-D CNN": whole_nets.cnn(), **whole_nets.real(), **whole_nets.ours()}
     return {
         "nets": {name: {"bytes": len(data), "MACs": whole_nets.macs(data)} for name, data in found.items()},

@@ -154,7 +154,8 @@ class Count:
 
     def __init__(self, engine: type = Ours) -> None:
         self.engine = engine
-        self.seen: dict[str, int] = dict.fromkeys(("nets", "inputs", "numbers", "differ", "both_refuse", "one_refuses"), 0)
+        kinds = ("nets", "inputs", "numbers", "differ", "both_refuse", "one_refuses")
+        self.seen: dict[str, int] = dict.fromkeys(kinds, 0)
         self.outputs: set[bytes] = set()
 
     def nets(self, data: bytes) -> tuple[Ours | Viper, Theirs] | None:
