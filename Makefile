@@ -37,13 +37,13 @@ include neural.mk
 demo: $(READY) board-unix board-virt_c3 native ## recordings -> forest -> bundle -> decisions on a virtual ESP32-C3
 	@$(BIN)/sensewell demo --board virt_c3
 
-test: lint boards test-host test-device test-ulab test-power test-e2e ## everything
+test: lint boards test-host test-device test-ulab test-power test-e2e test-neural ## everything
 
 test-host: $(READY) boards native ## the host tools
 	$(PYTEST) -n 2 $(NOT_NEURAL) tests/host tests/fuzz
 
 test-device: $(READY) boards native ## the same device tests on CPython, unix, virt_c3 and virt_m4
-	$(PYTEST) -n 2 $(NOT_NEURAL) tests/device tests/on_boards
+	$(PYTEST) -n 2 --dist loadgroup $(NOT_NEURAL) tests/device tests/on_boards
 
 test-e2e: $(READY) boards native ## boards, the wire and the whole way, with real firmware and the real mpremote
 	$(PYTEST) -n 2 --dist loadfile $(NOT_NEURAL) tests/e2e

@@ -13,10 +13,7 @@ NEURAL_TESTS := \
 	tests/fuzz/test_neural_fuzz.py \
 	tests/host/test_pack_neural.py \
 	tests/host/test_tflm_ops.py \
-	tests/device/test_neural.py \
-	tests/device/test_net.py \
-	tests/device/test_net_proof.py \
-	tests/device/test_net_refused.py
+	$(wildcard tests/device/test_neural*.py tests/device/test_net*.py)
 NOT_NEURAL := $(addprefix --ignore=,$(NEURAL_TESTS))
 
 .PHONY: neural test-neural

@@ -58,6 +58,8 @@ _PLAY = """
 try:
     _player
 except NameError:
+    import gc
+    gc.threshold(4096)  # a large model needs its room in one piece
     from sensewell.player import Player
     _player = Player({bundle!r}, {board!r}, safe={safe!r})
 for _faults, _turn in {ways!r}:

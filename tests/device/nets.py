@@ -1,11 +1,18 @@
 """Small networks of noise in bundles, for each kind of input and output. Runs on boards too."""
 
+import gc
+from array import array
+
 import tiny_bundle
 from lcg import Lcg
+from sensewell.build.manifest import check
+from sensewell.bundle import Bundle
 from sensewell.model import neural
+from sensewell.pipeline import Pipeline
 from sensewell.refusal import Refused
 from tflites import INT8, INT16, INT32, Model
 
+FAULT = 17  # of a pipeline's state
 WAYS = [(seen, output) for seen in ("window", "features") for output in ("classes", "anomaly", "value")]
 
 
@@ -109,3 +116,47 @@ def network(seen="window", output="classes"):
     """A network that fits that manifest."""
     n = 32 if seen == "window" else 5
     return {"classes": lambda: classes(n, 2), "anomaly": lambda: autoencoder(n), "value": lambda: value(n)}[output]()
+
+
+def trusted(m, net):
+    """A pipeline that believes in its network; proofs: test_net_proof.py."""
+    gc.collect()
+    pipeline = Pipeline(Bundle(m, {"model": net}))
+    assert pipeline.refusal == ""
+    pipeline._s[FAULT] = 0
+    return pipeline
+
+
+def samples(n, n_channels=2, seed=3):
+    lcg = Lcg(seed)
+    for _ in range(n):
+        yield array("h", [lcg.next(4000) - 2000 for _ in range(n_channels)])
+
+
+def run(pipeline, rows, t_ms=0):
+    """(class, scores) of every window."""
+    said = []
+    for row in rows:
+        if pipeline.feed(row, t_ms):
+            said.append((pipeline.best, list(pipeline.scores)))
+        t_ms += 20
+    return said
+
+
+def quantised(take, x, c, zero=-5):
+    half = 1 << take["shift"][c] >> 1
+    q = ((x - take["centre_raw"][c]) * take["gain"][c] + half >> take["shift"][c]) + zero
+    return max(-128, min(127, q))
+
+
+def refusal(m, net):
+    m["golden"] = {"section": "golden", "rows": 0 if m["model"]["input"] == "window" else 1, "windows": 1}
+    m["sections"] = {name: {"offset": 0, "bytes": 1, "sha256": "0" * 64} for name in ("model", "golden")}
+    gc.collect()
+    try:
+        check(m)
+        return Pipeline(Bundle(m, {"model": net})).refusal
+    except Refused as refused:
+        return refused.reason
+    except (TypeError, KeyError):
+        return "bundle.schema."  # says Bundle.open

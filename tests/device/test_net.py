@@ -3,55 +3,15 @@
 Where there is no engine for networks, only that is tested: rules decide.
 """
 
-import gc
 from array import array
 
 import nets
 import tiny_bundle
-from lcg import Lcg
-from nets import manifest, network
+from nets import manifest, network, quantised, run, samples, trusted
 from sensewell.bundle import Bundle
 from sensewell.pipeline import Pipeline
 from sensewell.probation import Probation, limits
 from sensewell.refusal import Refused
-
-try:
-    import micropython
-except ImportError:
-    from sensewell._port import micropython
-
-_FAULT = 17  # of a pipeline's state
-
-
-def trusted(m, net):
-    """A pipeline that believes in its network; proofs: test_net_proof.py."""
-    gc.collect()
-    pipeline = Pipeline(Bundle(m, {"model": net}))
-    assert pipeline.refusal == ""
-    pipeline._s[_FAULT] = 0
-    return pipeline
-
-
-def samples(n, n_channels=2, seed=3):
-    lcg = Lcg(seed)
-    for _ in range(n):
-        yield array("h", [lcg.next(4000) - 2000 for _ in range(n_channels)])
-
-
-def run(pipeline, rows, t_ms=0):
-    """(class, scores) of every window."""
-    said = []
-    for row in rows:
-        if pipeline.feed(row, t_ms):
-            said.append((pipeline.best, list(pipeline.scores)))
-        t_ms += 20
-    return said
-
-
-def quantised(take, x, c, zero=-5):
-    half = 1 << take["shift"][c] >> 1
-    q = ((x - take["centre_raw"][c]) * take["gain"][c] + half >> take["shift"][c]) + zero
-    return max(-128, min(127, q))
 
 
 def test_a_bundle_without_an_engine_runs_by_its_rules():
@@ -115,24 +75,6 @@ def test_the_ends_of_the_range_do_not_overflow():
         for i in range(16):
             wanted += [quantised(take, values[i % 6], 0), quantised(take, values[(i + 1) % 6], 1)]
         assert list(pipeline.model.given) == wanted, (gain, shift)
-
-
-def test_scores_of_classes_are_the_shares():
-    if not nets.engine():
-        return
-    for net in (network(), nets.classes(32, 2, shape=[1, 16, 2])):
-        pipeline = trusted(manifest(), net)
-        said = run(pipeline, samples(400))
-        assert len(said) == 49 and {best for best, _ in said} == {0, 1}
-        for best, scores in said:
-            assert 254 <= sum(scores) <= 257 and best == (1 if scores[1] > scores[0] else 0)
-        assert said[-1][1] == [q + 128 for q in pipeline.model.said]
-        assert pipeline.model.score_total == 256 and pipeline.sources[0] == 49
-    pipeline = trusted(manifest(), nets.classes(32, 1))
-    said = run(pipeline, samples(400))
-    assert {best for best, _ in said} == {0, 1}
-    for best, scores in said:
-        assert sum(scores) == 256 and best == (1 if scores[1] > 128 else 0)
 
 
 def test_the_error_of_an_autoencoder():
@@ -241,29 +183,6 @@ def test_an_answer_depends_on_its_window_alone():
     for x in (5, 9, 0, -7):
         pipeline.model.predict(array("h", [0, x, 0, 0, 0]), pipeline.scores)
         assert pipeline.scores[0] == x
-
-
-def test_nothing_is_allocated_from_sample_to_decision():
-    if not nets.engine():
-        return
-    rows = list(samples(64))
-    for seen, output in nets.WAYS:
-        pipeline = None
-        pipeline = trusted(manifest(seen, output), network(seen, output))
-        t_ms = decided = 0
-        feed = pipeline.feed
-        for row in rows[:17]:
-            feed(row, t_ms)
-            t_ms += 20
-        micropython.heap_lock()
-        try:
-            for row in rows:
-                if feed(row, t_ms) is not None:
-                    decided += 1
-                t_ms += 20
-        finally:
-            micropython.heap_unlock()
-        assert decided == 8 and pipeline.sources[0] == 9, (seen, output)
 
 
 def test_scores_of_a_network_may_be_averaged_but_not_values():

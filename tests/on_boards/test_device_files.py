@@ -21,13 +21,17 @@ HELPERS = [path for path in (ROOT / "tests" / "device").glob("*.py") if path not
 RUNNER = Path(__file__).with_name("runner.py")
 ON_NATIVE = {"test_native", "test_features", "test_features_everywhere", "test_trees", "test_trees_fuzz"}
 ON_NATIVE |= {"test_pipeline", "test_node", "test_signature", "test_trust"}
-ON_NATIVE |= {"test_neural", "test_net", "test_net_proof", "test_net_refused"}
+ON_NATIVE |= {"test_neural", "test_net", "test_net_scores", "test_net_proof"}
 RUNS = [(path, "viper") for path in FILES if path.stem != "test_native"]
 RUNS += [(path, "native") for path in FILES if path.stem in ON_NATIVE]
 NATIVE = "/native"  # not on the path: the viper runs must not see it
 
 
-@pytest.fixture(scope="module", params=["unix", "virt_c3", "virt_m4"])
+# A board is started once, by the one worker that all of its tests go to
+PARAMS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("unix", "virt_c3", "virt_m4")]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[boards.Board]:
     name = request.param
     files = files_for(catalog.load(name).arch)

@@ -14,7 +14,7 @@ from sensewell.player import Player
 ROWS = 400
 
 
-@pytest.mark.parametrize("module", ["on_node_buffers", "on_node_spectrum"])
+@pytest.mark.parametrize("module", ["on_node_buffers", "on_node_spectrum", "on_node_networks"])
 def test_beside_ulab(run_file: Callable[..., str], module: str) -> None:
     run_file(module)
 
