@@ -78,6 +78,7 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bytes, list
         parity.compile_core(path)
     except FileNotFoundError:
         pytest.skip("gcc is not installed")
+    kept = sys.modules.pop("sensewell_neural", None)  # another file may have left the host's own
     sys.path.insert(0, str(NEURAL / "engine"))
     importlib.import_module("sensewell_neural").library(str(path))
     dice, rng = random.Random(8), np.random.default_rng(8)
@@ -103,6 +104,8 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bytes, list
     yield packed, hashes, names
     sys.path.remove(str(NEURAL / "engine"))
     sys.modules.pop("sensewell_neural", None)
+    if kept:
+        sys.modules["sensewell_neural"] = kept
 
 
 def predicted(net: parity.Ours, data: bytes, rng: np.random.Generator, seen: set[bytes]) -> tuple[bytes, str]:
