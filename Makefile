@@ -40,20 +40,20 @@ demo: $(READY) board-unix board-virt_c3 native ## recordings -> forest -> bundle
 test: lint boards test-host test-device test-ulab test-power test-e2e test-neural ## everything
 
 test-host: $(READY) boards native ## the host tools
-	$(PYTEST) -n 2 tests/host tests/fuzz
+	$(PYTEST) -n 2 $(NOT_NEURAL) tests/host tests/fuzz
 
 test-device: $(READY) boards native ## the same device tests on CPython, unix, virt_c3 and virt_m4
-	$(PYTEST) -n 2 --dist loadgroup tests/device tests/on_boards
+	$(PYTEST) -n 2 --dist loadgroup $(NOT_NEURAL) tests/device tests/on_boards
 
 test-e2e: $(READY) boards native ## boards, the wire and the whole way, with real firmware and the real mpremote
-	$(PYTEST) -n 2 --dist loadfile tests/e2e
+	$(PYTEST) -n 2 --dist loadfile $(NOT_NEURAL) tests/e2e
 
 lint: $(READY) $(STUBS) ## style, types, and device code against the MicroPython stubs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file device/mypy.ini
 
-bench: $(READY) board-unix board-virt_c3 native ## instructions, RAM and flash on virt_c3 -> build/bench/report.json
+bench: $(READY) boards native ## instructions, RAM and flash on virtual boards -> build/bench/report.json
 	@$(BIN)/python tests/bench/bench.py
 
 clean: ## remove what was built (downloads included)

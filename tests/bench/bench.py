@@ -1,7 +1,7 @@
 """`make bench`: what Sensewell costs, beside emlearn and plain Python -> a table and build/bench/report.json.
 
-Instructions are counted on virt_c3 under an instruction clock: the same in every run. What was timed on the unix board
-is given as ratios only. Nothing here is a test.
+Instructions are counted under an instruction clock, on virt_c3 where nothing else is said: the same in every run. What
+was timed on the unix board is given as ratios only. Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import emlearn_walker
+import networks
 import pytest
+import sensors
 from rich.console import Console
 from sensewell_host import deploy, run, runtime, stages
 from sensewell_host.demo import plain_table, started_board
@@ -75,6 +77,8 @@ def main() -> None:
         "node": {engine: node(engine, built, recording) for engine in ENGINES},
         "features": features(recipe, recording),
         "digits": emlearn_walker.measure(BOARD),
+        "networks": networks.report(),
+        "sensors": sensors.measure(),
     }
     tries = [emlearn_walker.measure("unix")["predict"] for _ in range(5)]
     on_unix = {name: min(one[name] for one in tries) for name in tries[0]}  # ns; the least is least disturbed
@@ -117,6 +121,8 @@ def show(console: Console, report: dict[str, Any]) -> None:
     for name, size in digits["bytes"].items():
         table.add_row(name, "", "", f"{size:,}")
     console.print(table)
+    networks.show(console, report["networks"])
+    sensors.show(console, report["sensors"])
 
 
 if __name__ == "__main__":

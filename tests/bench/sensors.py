@@ -1,7 +1,7 @@
 """What sensors cost on virt_c3: instructions a read(), RAM a driver, and how late samples at 100 Hz are read.
 
-Under an instruction clock all of it repeats; without one the jitter is the host's as well. Run it by itself:
-.venv/bin/python tests/bench/sensors.py. Nothing here is a test.
+Under an instruction clock all of it repeats; without one the jitter is the host's as well. `make bench` runs the
+first; .venv/bin/python tests/bench/sensors.py runs both, and longer. Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from rich.console import Console
 from sensewell_host import runtime
 from sensewell_host.board import Board, catalog, connect, virtual
+from sensewell_host.demo import plain_table
 
 BOARD = "virt_c3"
 TESTS = Path(__file__).parents[1]
 ON_BOARD = [Path(__file__).with_name("sensor_on_board.py")]
 ON_BOARD += [TESTS / "device" / f"{name}.py" for name in ("parts", "tiny_bundle", "lcg")]
-SAMPLES = 3000
+SAMPLES = 500
+LONG = 3000
+FILES = {"mpu6886": "mpu6050"}  # where a driver's file is called otherwise
 
 _RAM = """
 import gc
@@ -60,22 +65,47 @@ def jitter(wire: Board, samples: int, stalls: int) -> tuple[int, int, int, int, 
     return words[0], words[1], words[2], words[3], words[4:]
 
 
+def measure(samples: int = SAMPLES) -> dict[str, Any]:
+    """{"instructions a read", "RAM", "jitter"}, under an instruction clock."""
+    with board(icount=True) as wire:
+        said = wire.exec("from sensor_on_board import costs\ncosts()", timeout_s=60).split()
+        reads = dict(zip(said[1::3], map(int, said[2::3]), strict=True))
+        wire.soft_reset()
+        modules = wire.eval("__import__('sensor_on_board').MODULES")
+        wire.soft_reset()
+        said = wire.exec(_RAM.format(modules=modules), timeout_s=60).split()
+        ram = dict(zip(said[1::3], map(int, said[2::3]), strict=True))
+        late = [_row(stalls, *jitter(wire, samples, stalls)) for stalls in (0, 9)]
+    return {"instructions a read": reads, "RAM": ram, "jitter": late}
+
+
+def _row(stalls: int, samples: int, lost: int, by_grid: int, worst: int, late: list[int]) -> dict[str, Any]:
+    return {
+        "samples": samples, "stalls": stalls, "lost": lost, "lost by the grid": by_grid, "latest us": worst,
+        "within 1 ms pct": round(100 * sum(late[:-1]) / samples, 2),
+    }  # fmt: skip
+
+
+def show(console: Console, made: dict[str, Any]) -> None:
+    """The report as tables."""
+    table = plain_table(f"drivers on {BOARD}", "instructions a read", "RAM of the module")
+    for name, count in made["instructions a read"].items():
+        ram = made["RAM"].get("sensor." + FILES.get(name, name))
+        table.add_row(name, f"{count:,}", f"{ram:,}" if ram else "")
+    console.print(table)
+    table = plain_table(f"a node at 100 Hz on {BOARD}", "samples", "within 1 ms", "latest", "lost", "lost by the grid")
+    for row in made["jitter"]:
+        table.add_row(
+            f"an output that stalls {row['stalls']} times", f"{row['samples']:,}", f"{row['within 1 ms pct']:.2f} %",
+            f"{row['latest us']:,} us", str(row["lost"]), str(row["lost by the grid"]),
+        )  # fmt: skip
+    console.print(table)
+
+
 def main() -> None:
-    for icount in (True, False):
-        with board(icount) as wire:
-            print("with an instruction clock" if icount else "without")
-            if icount:
-                from_board = wire.exec("from sensor_on_board import costs\ncosts()", timeout_s=60)
-                print(from_board)
-                wire.soft_reset()
-                modules = wire.eval("__import__('sensor_on_board').MODULES")
-                wire.soft_reset()
-                print(wire.exec(_RAM.format(modules=modules), timeout_s=60))
-            for stalls in (0, 9):
-                samples, lost, grid, worst, late = jitter(wire, SAMPLES, stalls)
-                within = 100 * sum(late[:-1]) / samples
-                print(f"{samples} samples, {stalls} stalls: {within:.2f} % within 1 ms, at most {worst} us late")
-                print(f"lost {lost}, by the grid {grid}; below 50, 100, 200, 500, 1000 us, above: {late}")
+    show(Console(), measure(LONG))
+    with board(icount=False) as wire:
+        print("without an instruction clock, where this PC's load shows too:", _row(0, *jitter(wire, SAMPLES, 0)))
 
 
 if __name__ == "__main__":

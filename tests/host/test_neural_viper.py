@@ -39,12 +39,15 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
         parity.compile_core(path)
     except FileNotFoundError:
         pytest.skip("gcc is not installed")
+    kept = sys.modules.pop("sensewell_neural", None)  # another file may have left the host's own
     sys.path.insert(0, str(HERE / "engine"))
     engine = importlib.import_module("sensewell_neural")
     engine.library(str(path))
     yield engine
     sys.path.remove(str(HERE / "engine"))
     sys.modules.pop("sensewell_neural", None)
+    if kept:
+        sys.modules["sensewell_neural"] = kept
 
 
 def test_every_operator_in_viper_equals_tensorflow_lite_micro() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import flash_image
 import pytest
 from sensewell_host import board as boards
 from sensewell_host import runtime
@@ -26,38 +27,35 @@ RUNS += [(path, "native") for path in FILES if path.stem in ON_NATIVE]
 NATIVE = "/native"  # not on the path: the viper runs must not see it
 
 
-# A board is loaded once, by the one worker that all of its tests go to
+# A board is started once, by the one worker that all of its tests go to
 PARAMS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("unix", "virt_c3", "virt_m4")]
 
 
 @pytest.fixture(scope="module", params=PARAMS)
 def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[boards.Board]:
     name = request.param
-    arch = catalog.load(name).arch
+    files = files_for(catalog.load(name).arch)
+    if not virtual.is_built(name):
+        pytest.skip(f"{name} is not built: make board-{name}")
     if name == "unix":
-        if not virtual.is_built("unix"):
-            pytest.skip("the unix board is not built: make board-unix")
         with boards.connect(f"unix:{tmp_path_factory.mktemp('flash')}") as unix:
-            load(unix, arch)
+            flash_image.put(unix, files)
             yield unix
     else:
-        if not virtual.is_built(name):
-            pytest.skip(f"{name} is not built: make board-{name}")
-        with virtual.session(name) as running, boards.connect(running.address) as wire:
-            load(wire, arch)
+        image = flash_image.make(name, files, tmp_path_factory.mktemp("image"))
+        with virtual.session(name, image=image) as running, boards.connect(running.address) as wire:
+            if image is None:
+                flash_image.put(wire, files)
             yield wire
 
 
-def load(board: boards.Board, arch: str) -> None:
+def files_for(arch: str) -> dict[str, bytes]:
     """The runtime and the simulated parts, apart from them the native modules, the test helpers and the runner."""
-    for target, content in runtime.files(arch, [*runtime.all_modules(), *runtime.simulated_parts()]).items():
-        board.mkdirs(target.rpartition("/")[0])
-        board.put(target, content)
-    board.mkdirs(NATIVE)
-    for name, content in runtime.native_modules(arch).items():
-        board.put(f"{NATIVE}/{name}.mpy", content)
+    files = runtime.files(arch, [*runtime.all_modules(), *runtime.simulated_parts()])
+    files |= {f"{NATIVE}/{name}.mpy": content for name, content in runtime.native_modules(arch).items()}
     for path in [*HELPERS, *(ROOT / "device" / "examples").glob("*.py"), RUNNER]:
-        board.put(f"/lib/{path.stem}.mpy", runtime.compile_file(path, arch, optimise="-O0"))
+        files[f"/lib/{path.stem}.mpy"] = runtime.compile_file(path, arch, optimise="-O0")
+    return files
 
 
 @pytest.mark.parametrize(("path", "engine"), RUNS, ids=lambda one: getattr(one, "stem", one))

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import flash_image
 import numpy as np
 import pytest
 from sensewell_host import board as boards
@@ -77,6 +78,7 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bytes, list
         parity.compile_core(path)
     except FileNotFoundError:
         pytest.skip("gcc is not installed")
+    kept = sys.modules.pop("sensewell_neural", None)  # another file may have left the host's own
     sys.path.insert(0, str(NEURAL / "engine"))
     importlib.import_module("sensewell_neural").library(str(path))
     dice, rng = random.Random(8), np.random.default_rng(8)
@@ -102,6 +104,8 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bytes, list
     yield packed, hashes, names
     sys.path.remove(str(NEURAL / "engine"))
     sys.modules.pop("sensewell_neural", None)
+    if kept:
+        sys.modules["sensewell_neural"] = kept
 
 
 def predicted(net: parity.Ours, data: bytes, rng: np.random.Generator, seen: set[bytes]) -> tuple[bytes, str]:
@@ -138,8 +142,9 @@ def test_every_operator_computes_the_same_on_every_board(
         with boards.connect(f"unix:{tmp_path}") as unix:
             said = on_board(unix, arch, nets[0], native)
     else:
-        with virtual.session(name) as running, boards.connect(running.address) as wire:
-            said = on_board(wire, arch, nets[0], native)
+        image = flash_image.make(name, files_for(arch, nets[0], native), tmp_path)
+        with virtual.session(name, image=image) as running, boards.connect(running.address) as wire:
+            said = on_board(wire, arch, nets[0], native, image is not None)
     lines = [line.split() for line in said.splitlines()]
     assert lines and lines[-1] == ["END"], said
     assert {line[1] for line in lines[:-1]} == {engine}
@@ -163,14 +168,14 @@ def test_real_models_in_viper_compute_the_same(
     assert said[1:3] == ["viper", hashed], said
 
 
-def on_board(board: boards.Board, arch: str, packed: bytes, native: bytes | None) -> str:
+def files_for(arch: str, packed: bytes, native: bytes | None) -> dict[str, bytes]:
     used = ("sensewell_neural",) if native else ()
-    wanted = runtime.modules_for((), ("sensewell.model.neural",), used)
-    for target, content in runtime.files(arch, wanted).items():
-        board.mkdirs(target.rpartition("/")[0])
-        board.put(target, content)
-    if native:
-        board.put("/lib/sensewell_neural.mpy", native)
-    board.put("/nets", packed)
+    files = runtime.files(arch, runtime.modules_for((), ("sensewell.model.neural",), used)) | {"/nets": packed}
+    return files | ({"/lib/sensewell_neural.mpy": native} if native else {})
+
+
+def on_board(board: boards.Board, arch: str, packed: bytes, native: bytes | None, has_files: bool = False) -> str:
+    if not has_files:
+        flash_image.put(board, files_for(arch, packed, native))
     board.soft_reset()
     return board.exec(SCRIPT.replace("RESET", str(RESET)), timeout_s=240)

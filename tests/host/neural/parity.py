@@ -154,7 +154,8 @@ class Count:
 
     def __init__(self, engine: type = Ours) -> None:
         self.engine = engine
-        self.seen: dict[str, int] = dict.fromkeys(("nets", "numbers", "differ", "both_refuse", "one_refuses"), 0)
+        kinds = ("nets", "inputs", "numbers", "differ", "both_refuse", "one_refuses")
+        self.seen: dict[str, int] = dict.fromkeys(kinds, 0)
         self.outputs: set[bytes] = set()
 
     def nets(self, data: bytes) -> tuple[Ours | Viper, Theirs] | None:
@@ -169,6 +170,7 @@ class Count:
         return made[0], made[1]
 
     def compare(self, ours: Ours | Viper, theirs: Theirs, inputs: list[Any]) -> None:
+        self.seen["inputs"] += 1
         a, b = ours.run(inputs), theirs.run(inputs, len(ours.outputs))
         for mine, expected in zip(a, b, strict=True):
             self.seen["numbers"] += mine.size
