@@ -30,6 +30,7 @@ from sensewell.policy import UNSIGNED, Policy
 from sensewell.sensor.replay import Replay
 
 _NO_VALUE = const(-32768)
+_PLAIN = const(13)  # of the pipeline's state
 _GAP_BIT = const(8)  # of a verdict: the one reason that no channel has
 
 
@@ -81,6 +82,7 @@ class Player:
         self._n = len(manifest["channels"])
         if safe:
             manifest["model"] = {"family": "none"}
+        self._calibrated = {"channels": manifest["channels"], "condition": manifest.get("condition", {})}
         self.pipeline = Pipeline(self._bundle)
         self._valued = manifest["model"].get("output") == "value"
         self._period_ms = self.pipeline.period_ms
@@ -97,12 +99,15 @@ class Player:
         self._run = bytearray(12)
         self._crc = self._runs = 0
 
-    def play(self, rows, faults=None, turn=None):
-        """Play `rows` (path or buffer) with `faults` and `turn` of sensor/replay.py.
+    def play(self, rows, faults=None, turn=None, calibration=None):
+        """Play `rows` (path or buffer) with `faults` and `turn` of sensor/replay.py, as on a board with `calibration`
+        (by channel name, see build/calibration.py; None: as calibrated for the one before).
 
         The heap is locked on the whole way from sample to decision; an allocation there ends the playing.
         """
         replay = Replay(rows, self._n, self._period_ms, faults, turn)
+        if calibration is not None:
+            self._calibrate(calibration)
         pipeline, guard, row, n = self.pipeline, self.pipeline.guard, self._row, self._n
         read, feed, verdicts, counters = replay.read, pipeline.feed, guard.verdicts, guard.counters
         pipeline.reset()
@@ -153,6 +158,16 @@ class Player:
             return
         self._rejected(start, samples, known)
         self._say("E %d %d %d %d" % (samples, decisions, self._runs, self._crc))
+
+    def _calibrate(self, calibration):
+        # The pipeline as it had been built on a board with this calibration: the bundle's proof knows of none
+        from sensewell.build.pipeline import condition
+
+        pipeline = self.pipeline
+        pipeline.condition = made = condition(self._calibrated, calibration)
+        pipeline._apply = made.apply if made else None
+        pipeline.row = array("h", bytes(2 * self._n)) if made else None
+        pipeline._s[_PLAIN] = 0 if made else 1
 
     def measure(self, rows, limit=4000):
         """Cost of feed() alone on `rows`, on a virtual board that counts instructions; one line

@@ -38,6 +38,8 @@ NATIVE_MODULES = Path(__file__).with_name("native_modules")
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
 
+Calibrations = Sequence[Sequence[Mapping[str, Any]]]  # of each recording, of each channel
+
 _KEPT = 24  # results in the cache; the oldest go
 _CHUNK_ROWS = 20_000  # how finely the work is dealt out
 
@@ -113,9 +115,11 @@ def features_of(
     workers: int | None = None,
     engine: str = "auto",
     cache: Path | None = CACHE,
+    calibrations: Calibrations | None = None,
 ) -> Windows:
     """Feature vectors of all windows of `recordings`, each int16 counts (rows, channels), in their order.
 
+    calibrations: of the board that made each recording, a dict a channel as device/sensewell/condition.py has them.
     engine: "unix", "cpython" or "auto" (unix where it is built). cache None: always compute.
     Raises SensewellError where the device refuses the settings.
     """
@@ -132,7 +136,9 @@ def features_of(
         raise SensewellError("the unix board is not built: make board-unix")
     started = time.monotonic()
     manifest = path.manifest()
-    kept = cache / f"{_key(recordings, manifest, path.raw)}.npz" if cache else None
+    if calibrations is not None and len(calibrations) != len(recordings):
+        raise SensewellError(f"expected a calibration for each of {len(recordings)} recordings, got {len(calibrations)}")
+    kept = cache / f"{_key(recordings, manifest, path.raw, calibrations)}.npz" if cache else None
     if kept and kept.is_file():
         found = _load(kept, time.monotonic() - started)
         if found is not None:
@@ -142,8 +148,9 @@ def features_of(
         what = "features (CPython: slow, `make board-unix` makes it fast)"
     with tempfile.TemporaryDirectory(prefix="sensewell-") as folder:
         records, said = _compute(
-            recordings, manifest, path.raw, engine, Path(folder), progress, what, workers or os.cpu_count() or 1
-        )
+            recordings, manifest, path.raw, engine, Path(folder), progress, what, workers or os.cpu_count() or 1,
+            calibrations,
+        )  # fmt: skip
     windows = Windows(
         X=np.ascontiguousarray(records["x"]),
         source=records["segment"].astype(np.int32),
@@ -172,8 +179,15 @@ def device_source_hash() -> str:
     return digest.hexdigest()
 
 
-def _key(recordings: Sequence[NDArray[np.int16]], manifest: Mapping[str, Any], raw: bool) -> str:
+def _key(
+    recordings: Sequence[NDArray[np.int16]],
+    manifest: Mapping[str, Any],
+    raw: bool,
+    calibrations: Calibrations | None,
+) -> str:
     digest = hashlib.sha256(device_source_hash().encode() + b"raw" * raw)
+    if calibrations is not None:
+        digest.update(json.dumps(calibrations, sort_keys=True).encode())
     digest.update(json.dumps(manifest, sort_keys=True).encode())
     for samples in recordings:
         digest.update(b"%d " % len(samples))
@@ -219,6 +233,7 @@ def _compute(
     progress: Progress | None,
     what: str,
     workers: int,
+    calibrations: Calibrations | None,
 ) -> tuple[NDArray[np.void], list[dict[str, Any]]]:
     """Deal the recordings out to `workers` processes; records of all windows in the order of the recordings."""
     with (folder / "rows.i16").open("wb") as file:
@@ -235,6 +250,7 @@ def _compute(
                 "out": str(folder / f"{number}.out"),
                 "jobs": jobs,
                 "raw": raw,
+                "calibrations": calibrations,
             }
             (folder / f"{number}.json").write_text(json.dumps(job))
             process = _start(engine, folder / f"{number}.json", folder / f"{number}.err")

@@ -13,6 +13,8 @@ An event is a stretch of the truth with an alarm label; an alarm a stretch of pu
 | availability      | share of the time in which a decision other than the fallback stood, after the first window   |
 | on fallback       | share of that time in which rules stood in for the model, or nobody knew                      |
 | accuracy          | share of that time in which the published label was the true one (labels of the recipe only)  |
+| F1, false windows | of the alarms that stood when each window came due, by the truth of its last row; an hour     |
+|                   | without event, no grace                                                                       |
 
 Talks to no board: it gets tapes and the decisions that were made over them (run.py).
 """
@@ -42,6 +44,7 @@ class Track:
     starts: NDArray[np.int64]
     labels: NDArray[np.int64]
     sources: NDArray[np.int64]
+    due: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # rows at which a window was due
 
     def by_row(self, n_rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(label, source) that stood at every row, -1 before the first decision."""
@@ -72,10 +75,13 @@ class Figures:
     fallback_hours: float = 0.0
     known_hours: float = 0.0  # whose truth is one of the labels
     right_hours: float = 0.0
+    windows: list[int] = field(default_factory=lambda: [0, 0, 0, 0])  # alarms: right, false; none: missed, right
+    calm_hours: float = 0.0  # without event, decided
 
     def as_dict(self) -> dict[str, Any]:
         """What a report says."""
         delays = np.array(self.delays_s)
+        right, false, lost, _ = self.windows
         return {
             **{key: value for key, value in asdict(self).items() if key != "delays_s"},
             "false_alarms_per_hour": _ratio(self.false_alarms, self.quiet_hours),
@@ -87,19 +93,25 @@ class Figures:
             "availability": _ratio(self.available_hours, self.decided_hours),
             "on_fallback": _ratio(self.fallback_hours, self.decided_hours),
             "accuracy": _ratio(self.right_hours, self.known_hours),
+            "window_f1": _ratio(2 * right, 2 * right + false + lost),
+            "window_precision": _ratio(right, right + false),
+            "window_recall": _ratio(right, right + lost),
+            "false_windows_per_hour": _ratio(false, self.calm_hours),
         }
 
 
 def published(run: Replayed) -> Track:
     """What the board published."""
     made = run.decisions
-    return Track(made["sample"].astype(np.int64), made["label"].astype(np.int64), made["source"].astype(np.int64))
+    due = made["sample"][made["window"] > 0].astype(np.int64)
+    return Track(made["sample"].astype(np.int64), made["label"].astype(np.int64), made["source"].astype(np.int64), due)
 
 
 def alone(run: Replayed) -> Track:
     """What the model by itself said: its own class of every window, neither smoothed nor doubted."""
     made = run.decisions[run.decisions["best"] >= 0]
-    return Track(made["sample"].astype(np.int64), made["best"].astype(np.int64), np.zeros(len(made), np.int64))
+    rows = made["sample"].astype(np.int64)
+    return Track(rows, made["best"].astype(np.int64), np.zeros(len(made), np.int64), rows)
 
 
 def judge(
@@ -154,6 +166,13 @@ def _add(
         sums.alarms += 1
         sums.false_alarms += bool(quiet[start:end].all())
     decided = said >= 0
+    event = np.zeros(n, bool)
+    for start, end in tape.spans(alarm):
+        event[start:end] = True
+    due = track.due[track.due < n]
+    for kind, (stood_then, true_then) in enumerate(((True, True), (True, False), (False, True), (False, False))):
+        sums.windows[kind] += int(((alarmed[due] == stood_then) & (event[due] == true_then)).sum())
+    sums.calm_hours += int((decided & ~event).sum()) / hour
     true = np.full(n, -1)
     for label in labels:
         for start, end in tape.spans([label]):
@@ -192,6 +211,8 @@ def rows_of(figures: Mapping[str, Figures]) -> list[tuple[str, ...]]:
                 _text(found["availability"], "{:.1%}"),
                 _text(found["on_fallback"], "{:.1%}"),
                 _text(found["accuracy"], "{:.3f}"),
+                _text(found["window_f1"], "{:.3f}"),
+                _text(found["false_windows_per_hour"], "{:.1f}"),
             )
         )
     return table
@@ -199,7 +220,7 @@ def rows_of(figures: Mapping[str, Figures]) -> list[tuple[str, ...]]:
 
 HEADER = (
     "", "events found", "delay", "p90", "false alarms", "an hour", "a day", "of the time", "changes an hour",
-    "available", "on fallback", "accuracy",
+    "available", "on fallback", "accuracy", "F1 of windows", "false windows an hour",
 )  # fmt: skip
 
 

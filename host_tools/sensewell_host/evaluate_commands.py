@@ -35,6 +35,7 @@ def evaluate(
     from sensewell_host.demo import bar
     from sensewell_host.deploy_commands import one_address
     from sensewell_host.evaluate_plot import draw
+    from sensewell_host.rest import split_recordings
     from sensewell_host.stages import folder_of, recipe_path
     from sensewell_host.train.recipe import Recipe
     from sensewell_host.train.run import load_dataset
@@ -44,12 +45,19 @@ def evaluate(
         raise SensewellError(f'{recipe.path} does not say which labels are alarms: [evaluate] alarm = ["LABEL"]')
     dataset = load_dataset(recipe)
     if recipe.family == "none":
-        tapes = joined(dataset.recordings)  # nothing was learned, so nothing is held out
+        chosen = dataset.recordings  # nothing was learned, so nothing is held out
     else:
         split = split_by_group(dataset, recipe.train, recipe.test)
-        tapes = joined(split.train if train else split.test)
-    bundle = folder_of(model) / f"{recipe.name}.swb"
+        chosen = split.train if train else split.test
     way = runner.Way("plain")
+    if recipe.rest:  # each session begins with a healthy machine: played as on a board that was calibrated then
+        chosen, boards = split_recordings(chosen, recipe.channels, recipe.rest)
+        by_name = {
+            one.name: dict(zip(recipe.channels, board, strict=True)) for one, board in zip(chosen, boards, strict=True)
+        }
+        way = runner.Way("plain", calibration=by_name)
+    tapes = joined(chosen)
+    bundle = folder_of(model) / f"{recipe.name}.swb"
     with ExitStack() as stack:
         at = stack.enter_context(connect(one_address(port, board))) if port or board else None
         progress = stack.enter_context(bar(console))

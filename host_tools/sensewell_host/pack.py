@@ -35,10 +35,11 @@ GOLDEN_WINDOWS = 2
 # The keys a manifest may have, by place; the board ignores others, so a mistyped one must be found here.
 _KEYS = {
     "": "sensewell name version what boards arch release devices expires min_runtime rate_hz period_ms channels "
-    "guard bad_samples condition window derived features labels model rules arbiter statistics golden probation "
+    "guard bad_samples condition window derived features labels model rules arbiter statistics golden probation rest "
     "sections",
     "expires": "at without_clock",
     "probation": "windows seconds misses_pct lost_pct quality_pct unsure_pct tries",
+    "rest": "seconds sd_raw floors",
     "channels": "name unit scale offset lo_raw hi_raw",
     "guard": "gap_ms channels disagree",
     "guard.channels": "lo_raw hi_raw sat_lo_raw sat_hi_raw stuck_n stuck_tol_raw constant_lo_raw constant_hi_raw "

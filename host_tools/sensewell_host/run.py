@@ -62,8 +62,8 @@ except NameError:
     gc.threshold(4096)  # a large model needs its room in one piece
     from sensewell.player import Player
     _player = Player({bundle!r}, {board!r}, safe={safe!r})
-for _faults, _turn in {ways!r}:
-    _player.play({rows!r}, _faults, _turn)
+for _way in {ways!r}:
+    _player.play({rows!r}, *_way)
 """
 
 _MEASURE = """
@@ -100,16 +100,25 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Way:
-    """A way to play recordings: `faults` by recording name, and the `turn` of the mounting (see sensor/replay.py)."""
+    """A way to play recordings: `faults` by recording name, the `turn` of the mounting (see sensor/replay.py), and by
+    recording name the `calibration` of the board that made it (by channel name)."""
 
     name: str
     faults: Mapping[str, Sequence[Fault]] | None = None
     turn: Mapping[str, Any] | None = None
+    calibration: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None
 
     def of(self, recording: str) -> tuple[list[tuple[Any, ...]], dict[str, Any] | None]:
         """Faults and turn for one recording, as the replay sensor takes them."""
         faults = [(f.kind, f.channel, f.start, f.length, f.value) for f in (self.faults or {}).get(recording, ())]
         return faults, dict(self.turn) if self.turn else None
+
+    def played(self, recording: str) -> tuple[Any, ...]:
+        """What the player takes beside the rows."""
+        if self.calibration is None:
+            return self.of(recording)
+        entries = {name: dict(entry) for name, entry in self.calibration[recording].items()}
+        return (*self.of(recording), entries)
 
 
 @dataclass
@@ -282,7 +291,7 @@ def play_on_host(
     for recording in recordings:
         for way in ways:
             lines.clear()
-            player.play(_raw(recording), *way.of(recording.name))
+            player.play(_raw(recording), *way.played(recording.name))
             done[way.name].append(parse(lines, recording.name))
             step()
     return done
@@ -450,7 +459,7 @@ def _play(
 ) -> list[Replayed]:
     """One recording, which lies on the board, in every way."""
     lines: list[str] = []
-    done = [way.of(recording.name) for way in ways]
+    done = [way.played(recording.name) for way in ways]
     code = _PLAY.format(bundle=bundle, board=name, rows=ROWS, ways=done, safe=safe)
     try:
         board.stream(code, lines.append, timeout_s=_SILENCE_S)

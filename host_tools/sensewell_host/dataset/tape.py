@@ -43,7 +43,12 @@ class Tape:
 
 
 def tapes(recordings: Sequence[Recording]) -> list[Tape]:
-    """All recordings, in their order; each that `follows` goes on the tape of the one before it."""
+    """All recordings, in their order, joined as `joined` says."""
+    return [_join(parts) for parts in joined(recordings)]
+
+
+def joined(recordings: Sequence[Recording]) -> list[list[Recording]]:
+    """The recordings of each tape: each that `follows` goes on the tape of the one before it."""
     made: list[list[Recording]] = []
     for recording in recordings:
         before = made[-1][-1] if made else None
@@ -51,7 +56,7 @@ def tapes(recordings: Sequence[Recording]) -> list[Tape]:
             made[-1].append(recording)
         else:
             made.append([recording])
-    return [_join(parts) for parts in made]
+    return made
 
 
 def _join(parts: Sequence[Recording]) -> Tape:

@@ -2,7 +2,7 @@
 
 Runs on MicroPython (unix port) and on CPython, started by device_run.py with the path of a job file:
     {"manifest": as for a bundle, "source": file of int16 rows, "out": file, "jobs": [{"number", "first", "rows"}],
-     "raw": true or false}
+     "raw": true or false, "calibrations": null, or one a segment: a list of a dict a channel (condition.py)}
 A job: segments number, number + 1 ... of rows[0], rows[1] ... rows, the first at row `first` of the source; the
 pipeline starts anew with each. A record of `out`, little-endian: uint32 segment, uint32 rows of the segment up to the
 window's end, int16 quality %, int16 each feature; raw: then the window, channel by channel. It prints `P n` (segments
@@ -29,7 +29,11 @@ class _Bundle:
 def run(job):
     manifest = job["manifest"]
     n = len(manifest["channels"])
-    pipeline = Pipeline(_Bundle(manifest))
+    bundle = _Bundle(manifest)
+    pipeline = Pipeline(bundle)
+    calibrations = job.get("calibrations")
+    bad = 0
+    reasons = [0] * len(REASONS)
     row = array("h", bytes(2 * n))
     channel = array("h", bytes(2 * pipeline.length)) if job.get("raw") else None
     out = open(job["out"], "wb")  # noqa: SIM115
@@ -39,6 +43,9 @@ def run(job):
         source.seek(task["first"] * 2 * n)
         number = task["number"]
         for rows in task["rows"]:
+            if calibrations:
+                bad += _account(pipeline, reasons)
+                pipeline = Pipeline(bundle, calibrations[number])
             pipeline.reset()
             replay = Replay(source.read(rows * 2 * n), n, pipeline.period_ms)
             at = 0
@@ -63,10 +70,15 @@ def run(job):
                 print("P", done)
     out.close()
     source.close()
-    reasons = {}
-    for name, count in zip(REASONS, pipeline.guard.counters):  # noqa: B905
-        reasons[name] = count
-    print("E", json.dumps({"samples": samples, "bad": pipeline.bad, "reasons": reasons}))
+    bad += _account(pipeline, reasons)
+    print("E", json.dumps({"samples": samples, "bad": bad, "reasons": dict(zip(REASONS, reasons))}))  # noqa: B905
+
+
+def _account(pipeline, reasons):
+    # Samples refused; `reasons` are added to
+    for i in range(len(reasons)):
+        reasons[i] += pipeline.guard.counters[i]
+    return pipeline.bad
 
 
 with open(sys.argv[1]) as _file:

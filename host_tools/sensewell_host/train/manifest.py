@@ -48,6 +48,8 @@ def build_manifest(recipe: Recipe, trained: TrainResult | NetResult) -> dict[str
         manifest["statistics"] = {"features": trained.statistics}
     if recipe.condition:
         manifest["condition"] = recipe.condition
+    if recipe.rest:
+        manifest["rest"] = recipe.rest.as_dict()
     if recipe.derived:
         manifest["derived"] = recipe.derived_specs()
     return manifest

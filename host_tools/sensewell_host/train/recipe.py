@@ -19,6 +19,7 @@ from sensewell_host.dataset.rate import KEYS, rate_of, rate_text
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.device_run import DataPath
 from sensewell_host.errors import SensewellError
+from sensewell_host.rest import Rest
 from sensewell_host.train import field_noise, net_recipe
 from sensewell_host.train.candidate import Candidate, candidate, vote_of
 from sensewell_host.train.field_noise import NONE, FieldNoise
@@ -120,6 +121,7 @@ class Recipe:
     evaluate: Evaluate = Evaluate()
     net: NetRecipe | None = None  # the family is "neural": then there are no `candidates`
     schema: str = ""  # of a `source` that is a CSV
+    rest: Rest | None = None  # boards are calibrated at rest; each tape begins with such a stretch
     cut_rows: int = 0  # > 0: a recording is cut into pieces of so many rows, and each is a group: "1", "2" ...
     get: str = ""  # where the recordings are to be had, for those who do not have them
     truth: str = "all"  # "all": a window lies within one label; "end": it has that of its last row
@@ -316,6 +318,7 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         folder=folder,
         evaluate=Evaluate(judged.texts("alarm", []), judged.number("grace_s", 0.0)),
         net=net,
+        rest=_rest(top.table("rest"), channels),
         schema=data.text("schema", ""),
         cut_rows=data.whole("cut_rows", 0, 10_000_000, 0),
         get=data.text("get", ""),
@@ -327,6 +330,8 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         table.done()
     if recipe.fold_rows and truth != "end":
         raise SensewellError(f'{data.where}: fold_rows cuts tapes, which there are with [window] truth = "end" only')
+    if recipe.net and recipe.rest:
+        raise SensewellError(f"{path.name}: [rest] is for forests: nets do not learn from calibrated recordings yet")
     recipe.feature_specs(recipe.features)  # unknown channels come up here
     for rule in recipe.rules:
         if rule["on"] not in (*features, *channels):
@@ -339,6 +344,25 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
 def _rate(data: Table) -> float:
     """[data] rate_hz or period_ms."""
     return rate_of({key: data.value(key, (int, type(None)), "a whole number") for key in KEYS}, data.where)
+
+
+def _rest(table: Table, channels: Sequence[str]) -> Rest | None:
+    """[rest] seconds, sd_raw, by and [[rest.floor]] of, raw, pct."""
+    if not list(table):
+        return None
+    floors: dict[str, tuple[float, float]] = {}
+    for entry in table.tables("floor"):
+        floor = entry.number("raw", 0.0), entry.number("pct", 0.0)
+        if min(floor) < 0 or max(floor) == 0:
+            raise SensewellError(f"{entry.where}: expected raw or pct above 0, got {floor[0]:g} and {floor[1]:g}")
+        for channel in entry.texts("of"):
+            if channel not in channels:
+                raise SensewellError(f"{entry.where}: there is no channel {channel!r} (there are {', '.join(channels)})")
+            floors[channel] = floor
+        entry.done()
+    rest = Rest(table.number("seconds"), table.whole("sd_raw", 1, 4096), floors, table.text("by", ""))
+    table.done()
+    return rest
 
 
 def _forest(model: Table) -> tuple[tuple[Candidate, ...], str]:

@@ -22,8 +22,9 @@ from sensewell_host.dataset.csv_import import import_csv
 from sensewell_host.dataset.recording import INDEX, ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.split import Split, split_by_group
 from sensewell_host.dataset.tape import Tape, tapes
-from sensewell_host.device_run import ROOT, DataPath, Progress, Windows, features_of
+from sensewell_host.device_run import ROOT, Calibrations, DataPath, Progress, Windows, features_of
 from sensewell_host.errors import SensewellError
+from sensewell_host.rest import split_recordings
 from sensewell_host.train import budget as budgets
 from sensewell_host.train import forest, published
 from sensewell_host.train.augment import augment
@@ -32,6 +33,7 @@ from sensewell_host.train.forest import Classes, Examples, Score, Vectors
 from sensewell_host.train.recipe import Candidate, Recipe
 
 DATA = ROOT / "build" / "data"
+Boards = dict[str, list[dict[str, int]]]  # by recording: the calibration of the board that made it, by channel
 _STATISTICS = (1, 50, 99)  # percentiles kept for drift
 _FULL_QUALITY = 100
 
@@ -156,9 +158,12 @@ def train(
 
     # the training side: all that is chosen and fitted
     path = recipe.data_path()
+    split, boards = _at_rest(recipe, split)
     least = recipe.window["min_quality_pct"]
     strips = strips_of(recipe, split.train)
-    learn = features_of([r.samples for r in strips], path, progress=progress, engine=engine)
+    learn = features_of(
+        [r.samples for r in strips], path, progress=progress, engine=engine, calibrations=_of(boards, strips)
+    )
     learn, y_train, groups_train = truth_of(recipe, strips, learn, recipe.fold_rows)
     good = learn.quality_pct >= least
     examples = Examples(learn.X[good], y_train[good], groups_train[good])
@@ -170,7 +175,8 @@ def train(
         )
     lap("features")
     copies = augment(strips, learn.source, learn.end, path.length, recipe.augment, recipe.seed, recipe.rate_hz)
-    copied = [_copy_features(copy, path, progress, engine) for copy in copies]
+    made_by = _of(boards, [strips[source] for source in learn.source])
+    copied = [_copy_features(copy, path, progress, engine, made_by) for copy in copies]
     examples = replace(
         examples,
         copies=tuple(X[good] for X, _ in copied),
@@ -188,7 +194,9 @@ def train(
 
     # then the one look at the groups held out
     held = strips_of(recipe, split.test)
-    unseen = features_of([r.samples for r in held], path, progress=progress, engine=engine)
+    unseen = features_of(
+        [r.samples for r in held], path, progress=progress, engine=engine, calibrations=_of(boards, held)
+    )
     unseen, y_test, groups_test = truth_of(recipe, held, unseen)
     kept = unseen.quality_pct >= recipe.window["min_quality_pct"]
     X_test = np.ascontiguousarray(unseen.X[kept][:, columns])
@@ -249,6 +257,20 @@ def train(
     return result
 
 
+def _at_rest(recipe: Recipe, split: Split) -> tuple[Split, Boards]:
+    """The split without the rest that its sessions begin with, and the calibrations that follow from it."""
+    if recipe.rest is None:
+        return split, {}
+    train, of_train = split_recordings(split.train, recipe.channels, recipe.rest)
+    test, of_test = split_recordings(split.test, recipe.channels, recipe.rest)
+    boards = {one.name: board for one, board in zip((*train, *test), (*of_train, *of_test), strict=True)}
+    return Split(train, test), boards
+
+
+def _of(boards: Boards, strips: Sequence[Recording | Tape]) -> Calibrations | None:
+    return [boards[strip.name] for strip in strips] if boards else None
+
+
 def strips_of(recipe: Recipe, recordings: Sequence[Recording]) -> Sequence[Recording | Tape]:
     """What windows are cut from: recordings, or the tapes they make where a window may lie across labels."""
     return tapes(recordings) if recipe.truth == "end" else recordings
@@ -287,10 +309,10 @@ def _classes(strip: Recording | Tape, labels: Sequence[str]) -> Classes:
 
 
 def _copy_features(
-    copy: NDArray[np.int16], path: DataPath, progress: Progress | None, engine: str
+    copy: NDArray[np.int16], path: DataPath, progress: Progress | None, engine: str, boards: Calibrations | None = None
 ) -> tuple[Vectors, NDArray[np.int16]]:
     """Vectors and quality of changed windows, one each, through the same code as everything else."""
-    windows = features_of(list(copy), path, progress=progress, engine=engine)
+    windows = features_of(list(copy), path, progress=progress, engine=engine, calibrations=boards)
     X = np.zeros((len(copy), len(path.features)), np.int16)
     quality = np.full(len(copy), -1, np.int16)  # a window that the device never saw whole has none
     X[windows.source] = windows.X
