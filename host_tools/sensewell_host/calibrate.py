@@ -1,4 +1,5 @@
-"""Calibration of a board, measured on it: six faces for an accelerometer, two points for any other channel.
+"""Calibration of a board, measured on it: six faces for an accelerometer, two points for any other channel (at rest:
+rest.py).
 
 Makes the file /calibration.json that device/sensewell/build/calibration.py reads and condition.py applies,
     y = ((x - offset_raw) * gain_q12 + 2048) >> 12,   x: the count of channel `from`.
@@ -66,15 +67,17 @@ def channels_of(board: Board) -> tuple[str, ...]:
     return names
 
 
-def sample(board: Board, n_channels: int, samples: int = 100, pause_ms: int = 5) -> Raw:
-    """Counts of the board's sensor now: int16 (samples, n_channels). SensewellError if a reading is missing."""
+def sample(board: Board, n_channels: int, samples: int = 100, pause_ms: int = 5, missing: bool = False) -> Raw:
+    """Counts of the board's sensor now: int16 (samples, n_channels). SensewellError if a reading is missing, unless
+    `missing` allows it."""
     code = _SAMPLE.format(n=n_channels, samples=samples, pause_ms=pause_ms)
-    rows = np.array([ast.literal_eval(line) for line in _run(board, code, 30 + samples)], np.int16)
+    said = _run(board, code, 30 + samples * max(1.0, pause_ms / 500))
+    rows = np.array([ast.literal_eval(line) for line in said], np.int16)
     if len(rows) < samples:
         raise SensewellError(f"expected {samples} samples, the sensor gave {len(rows)}")
-    missing = int((rows == MISSING).any(axis=1).sum())
-    if missing:
-        raise SensewellError(f"{missing} of {samples} samples have no reading: see to the sensor's wiring first")
+    lost = int((rows == MISSING).any(axis=1).sum())
+    if lost and not missing:
+        raise SensewellError(f"{lost} of {samples} samples have no reading: see to the sensor's wiring first")
     return rows
 
 

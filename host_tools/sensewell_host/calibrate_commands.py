@@ -81,6 +81,34 @@ def two_point(
         _store(wire, {channel: made}, "two points")
 
 
+@app.command("rest")
+def rest(
+    port: Port = None,
+    board: BoardName = None,
+    bundle: OfBundle = BUNDLE,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=1, help="Default: what the bundle says.")] = None,
+) -> None:
+    """At rest: measure a machine known to be healthy; what it reads now becomes 0, its spread a number of counts."""
+    from sensewell_host.dataset.rate import rate_of
+    from sensewell_host.rest import Rest, measure
+
+    manifest = _manifest(bundle)
+    if "rest" not in manifest:
+        raise SensewellError(f"{bundle.name} asks for no calibration at rest: its recipe has no [rest]")
+    how = Rest.of(manifest["rest"])
+    names = [entry["name"] for entry in manifest["channels"]]
+    rate_hz = rate_of(manifest, bundle.name)
+    samples = max(10, round((seconds or how.seconds) * rate_hz))
+    with at_its_prompt(one_address(port, board)) as wire:
+        known = calibrate.channels_of(wire)
+        absent = [name for name in names if name not in known]
+        if absent:
+            raise SensewellError(f"the board's sensor has no channel {absent[0]!r}: there are {', '.join(known)}")
+        console.print(f"measuring {samples / rate_hz:.0f} s: leave the machine as it is when all is well")
+        rows = calibrate.sample(wire, len(known), samples, round(1000 / rate_hz), missing=True)
+        _store(wire, dict(measure(rows[:, [known.index(name) for name in names]], names, how)), "at rest")
+
+
 @app.command("show")
 def show(port: Port = None, board: BoardName = None) -> None:
     """Show the calibration on a board."""
