@@ -105,6 +105,31 @@ def test_the_command_asks_for_each_face_and_the_board_applies_it(
         assert json.loads(said) == [0, -4000, 0]
 
 
+def test_at_rest_what_a_board_reads_becomes_0(address: str, bundle: Path, tmp_path: Path) -> None:
+    floors = {name: {"raw": 100, "pct": 0} for name in ("ax", "ay", "az")}
+    manifest = tiny_bundle.manifest(3, condition={}, rest={"seconds": 1, "sd_raw": 64, "floors": floors})
+    for entry, name in zip(manifest["channels"], ("ax", "ay", "az"), strict=True):
+        entry.update(name=name, unit="g", scale=0.00025, offset=0.0)
+    model = tiny_bundle.forest(5, 2)
+    asking = tmp_path / "rest.swb"
+    golden = tiny_bundle.golden(manifest, model)
+    asking.write_bytes(tiny_bundle.write(manifest, {"model": model, "golden": golden}))
+    with connect(address) as wire:
+        put_face(wire, "+x")
+    arguments = ["calibrate", "rest", "--port", address, "--bundle"]
+    refused = CliRunner().invoke(app, [*arguments, str(bundle)])
+    assert refused.exit_code and "asks for no calibration at rest" in str(refused.exception)
+    result = CliRunner().invoke(app, [*arguments, str(asking)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    with connect(address) as wire:
+        found = calibrate.read(wire)
+        calibrate.clear(wire)
+    assert found and found["channels"] == {
+        name: {"offset_raw": raw, "gain_q12": 2621} for name, raw in (("ax", 100), ("ay", 3950), ("az", 7))
+    }
+    assert found["made"][0]["how"] == "at rest"
+
+
 def test_a_second_procedure_adds_to_it_and_clear_removes_it(address: str) -> None:
     with connect(address) as wire:
         before = calibrate.read(wire) or {"channels": {}}
