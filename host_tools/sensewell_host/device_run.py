@@ -137,7 +137,9 @@ def features_of(
     started = time.monotonic()
     manifest = path.manifest()
     if calibrations is not None and len(calibrations) != len(recordings):
-        raise SensewellError(f"expected a calibration for each of {len(recordings)} recordings, got {len(calibrations)}")
+        raise SensewellError(
+            f"expected a calibration for each of {len(recordings)} recordings, got {len(calibrations)}"
+        )
     kept = cache / f"{_key(recordings, manifest, path.raw, calibrations)}.npz" if cache else None
     if kept and kept.is_file():
         found = _load(kept, time.monotonic() - started)

@@ -27,8 +27,8 @@ Entries = dict[str, dict[str, int]]  # by channel name, as /calibration.json has
 
 @dataclass(frozen=True)
 class Rest:
-    """How a machine at rest is measured. `floors`: by channel, (counts, percent of the mean). `by`: what of a recording's
-    `extra` tells sessions apart, each of which begins with such a stretch; "": every tape is one."""
+    """How a machine at rest is measured. `floors`: by channel, (counts, percent of the mean). `by`: what of a
+    recording's `extra` tells sessions apart, each of which begins with such a stretch; "": every tape is one."""
 
     seconds: float
     sd_raw: int
@@ -96,6 +96,8 @@ def _sessions(recordings: Sequence[Recording], by: str) -> list[list[Recording]]
     made: dict[tuple[str, str], list[Recording]] = {}
     for recording in recordings:
         if by not in recording.extra:
-            raise SensewellError(f"recording {recording.name} does not say its {by!r}: have the schema keep it as extra")
+            raise SensewellError(
+                f"recording {recording.name} does not say its {by!r}: have the schema keep it as extra"
+            )
         made.setdefault((recording.group, str(recording.extra[by])), []).append(recording)
     return list(made.values())

@@ -357,7 +357,8 @@ def _rest(table: Table, channels: Sequence[str]) -> Rest | None:
             raise SensewellError(f"{entry.where}: expected raw or pct above 0, got {floor[0]:g} and {floor[1]:g}")
         for channel in entry.texts("of"):
             if channel not in channels:
-                raise SensewellError(f"{entry.where}: there is no channel {channel!r} (there are {', '.join(channels)})")
+                known = ", ".join(channels)
+                raise SensewellError(f"{entry.where}: there is no channel {channel!r} (there are {known})")
             floors[channel] = floor
         entry.done()
     rest = Rest(table.number("seconds"), table.whole("sd_raw", 1, 4096), floors, table.text("by", ""))
