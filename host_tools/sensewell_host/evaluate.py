@@ -124,12 +124,14 @@ def judge(
 ) -> Figures:
     """Figures over all tapes. labels: the bundle's, by number; alarm: those that are alarms, in truth and decision.
 
-    SensewellError if an alarm label is not among the labels, or a tape has another number of rows than was played.
+    SensewellError if an alarm label is neither among the labels nor in any truth (a bundle may have other words for what
+    recordings say), or a tape has another number of rows than was played.
     """
-    unknown = [name for name in alarm if name not in labels]
+    truths = {label for tape in tapes for _, label in tape.parts}
+    unknown = [name for name in alarm if name not in labels and name not in truths]
     if unknown:
         raise SensewellError(f"the bundle has no label {', '.join(unknown)}: there are {', '.join(labels)}")
-    numbers = [labels.index(name) for name in alarm]
+    numbers = [labels.index(name) for name in alarm if name in labels]
     whole = Figures()
     for tape, track in zip(tapes, tracks, strict=True):
         _add(whole, tape, track, labels, alarm, numbers, labels.index(fallback) if fallback in labels else -1, grace_s)

@@ -29,7 +29,7 @@ def draw(
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    numbers = [labels.index(name) for name in alarm]
+    numbers = [labels.index(name) for name in alarm if name in labels]
     shown = sorted(sorted(range(len(tapes)), key=lambda k: -len(tapes[k].samples))[:_MOST])
     figure, axes = plt.subplots(
         len(shown), 1, figsize=(9, 0.5 + (0.35 + 0.22 * len(tracks)) * len(shown)), squeeze=False, layout="constrained"

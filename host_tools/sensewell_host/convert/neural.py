@@ -186,10 +186,14 @@ def _float_net(
     about, arrays = trained.about, trained.arrays
     learned = np.flatnonzero(rows & (arrays["y_train"] == 0) if about["output"] == "anomaly" else rows)
     picked = learned[np.unique(np.linspace(0, len(learned) - 1, REPRESENTATIVE).astype(int))]
+    inputs = scaled(scale, arrays["X_train"][picked])
+    if about["output"] == "anomaly":  # what is strange lies outside of what was learned: int8 must reach the clip too
+        ends = np.full((2, *inputs.shape[1:]), scale["clip"], np.float32)
+        ends[1] *= -1
+        inputs = np.concatenate([inputs, ends])
     return FloatNet(
-        name, about["layers"], about["length"], about["width"], about["n_out"], about["answer"], weights,
-        scaled(scale, arrays["X_train"][picked]),
-    )  # fmt: skip
+        name, about["layers"], about["length"], about["width"], about["n_out"], about["answer"], weights, inputs
+    )
 
 
 def scaled(scale: Mapping[str, Any], counts: NDArray[np.int16]) -> NDArray[np.float32]:
