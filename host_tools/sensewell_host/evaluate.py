@@ -124,8 +124,8 @@ def judge(
 ) -> Figures:
     """Figures over all tapes. labels: the bundle's, by number; alarm: those that are alarms, in truth and decision.
 
-    SensewellError if an alarm label is neither among the labels nor in any truth (a bundle may have other words for what
-    recordings say), or a tape has another number of rows than was played.
+    SensewellError if an alarm label is neither among the labels nor in any truth (a bundle may have other words than
+    recordings), or a tape has another number of rows than was played.
     """
     truths = {label for tape in tapes for _, label in tape.parts}
     unknown = [name for name in alarm if name not in labels and name not in truths]
