@@ -396,14 +396,37 @@ def test_the_same_seed_gives_the_same_net_and_another_one_another() -> None:
 
 @needs_tensorflow
 def test_the_lstm_that_is_converted_is_the_one_that_was_trained() -> None:
-    layers = {"kind": "lstm", "units": 5, "dense": [4], "dropout": 0.0, "residual": True, "target": 1}
+    layers = {
+        "kind": "lstm", "units": 5, "dense": [4], "dropout": 0.0, "residual": True, "linear": True, "target": 1,
+    }  # fmt: skip
     x = np.random.default_rng(0).normal(size=(6, 9, 3)).astype(np.float32)
     trained = keras_nets.build(layers, 9, 3, 1, "numbers", seed=4)
+    weights = [one + 0.1 * (one.shape == (27, 1)) for one in trained.get_weights()]
+    trained.set_weights(weights)
     converted = keras_nets.build(layers, 9, 3, 1, "numbers", board=True)
-    converted.set_weights(trained.get_weights())
+    converted.set_weights(weights)
     expected = keras_nets.answers(trained, x)
     got = np.concatenate([np.asarray(converted(x[k : k + 1])) for k in range(6)])
     assert np.abs(expected - got).max() < 1e-5 and np.ptp(expected) > 0.1
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(
+    "kind", [{"kind": "gru", "units": 3}, {"kind": "dense", "hidden": [4]}, {"kind": "cnn", "filters": [3]}]
+)
+def test_a_forecast_starts_from_the_last_sample_and_a_sum_of_all(kind: dict[str, Any]) -> None:
+    layers = {"kernel": 3, "stride": 2, "separable": False, "pool": "mean", "dense": [], "dropout": 0.0}
+    layers |= {**kind, "residual": True, "linear": True, "target": 2}
+    model = keras_nets.build(layers, 8, 3, 1, "numbers")
+    x = np.random.default_rng(0).normal(size=(5, 8, 3)).astype(np.float32)
+    weights = [np.zeros_like(one) for one in model.get_weights()]
+    shape = (-1, *model.input_shape[1:])
+    model.set_weights(weights)
+    assert np.array_equal(keras_nets.answers(model, x.reshape(shape))[:, 0], x[:, -1, 2])
+    at = [model.get_layer("linear").kernel is one for one in model.weights].index(True)
+    weights[at][4] = 0.5  # the second sample of the second channel
+    model.set_weights(weights)
+    assert keras_nets.answers(model, x.reshape(shape))[:, 0] == pytest.approx(x[:, -1, 2] + x[:, 1, 1] / 2, abs=1e-6)
 
 
 # --- a converter that fails: with or without TensorFlow --------------------------------------------------------------

@@ -91,8 +91,14 @@ def build(
     if layers["dropout"] and not layers.get("hidden") and not layers.get("dense"):
         h = kl.Dropout(layers["dropout"], name="dropout")(h)
     h = kl.Dense(n_out, name="answer")(h)
+    more = []
+    if layers.get("linear"):
+        flat = first if len(first.shape) == 2 else kl.Flatten(name="flat")(first)
+        more.append(kl.Dense(n_out, use_bias=False, kernel_initializer="zeros", name="linear")(flat))
     if layers.get("residual"):
-        h = kl.Add(name="residual")([h, _Last(layers["target"], name="last")(first)])
+        more.append(_Last(layers["target"], width, name="last")(first))
+    for one in more:
+        h = kl.Add(name=f"with_{one.name.split('/')[0]}")([h, one])
     if answer == "softmax":
         h = kl.Softmax(name="softmax")(h)
     return keras.Model(first, h)
@@ -122,12 +128,15 @@ def _convolutions(kl: Any, h: Any, layers: Mapping[str, Any]) -> Any:
     return kl.Concatenate(name="both")(pooled) if len(pooled) > 1 else pooled[0]
 
 
-def _Last(channel: int, name: str) -> Any:
-    """The last sample of a channel, as (batch, 1): what a forecast may start from."""
+def _Last(channel: int, width: int, name: str) -> Any:
+    """The last sample of one of `width` channels, as (batch, 1): what a forecast may start from."""
     import keras
 
     class Last(keras.layers.Layer):
         def call(self, x: Any) -> Any:
+            if len(x.shape) == 2:  # flat, as dense nets read it
+                at = x.shape[1] - width + channel
+                return x[:, at : at + 1]
             return x[:, -1, 0, channel : channel + 1] if len(x.shape) == 4 else x[:, -1, channel : channel + 1]
 
     return Last(name=name)

@@ -137,7 +137,8 @@ def _net(table: Table, source: str, output: str) -> Net:
     if kind != "autoencoder":
         layers["dense"] = _wholes(table, "dense", 1, 512, least=0) if kind != "dense" else []
     if output == "value":
-        layers["residual"] = table.flag("residual", False)
+        layers["residual"] = table.flag("residual", False)  # the net adds to the last sample
+        layers["linear"] = table.flag("linear", False)  # and to a weighted sum of the whole window
     fit: dict[str, Any] = {
         "epochs": table.whole("epochs", 1, 1000, 10),
         "batch": table.whole("batch", 1, 4096, 128),
