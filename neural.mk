@@ -10,6 +10,7 @@ NEURAL_TESTS := \
 	tests/host/test_neural.py \
 	tests/e2e/test_neural_bundle.py \
 	tests/host/test_neural_viper.py \
+	tests/e2e/test_air_forecast.py \
 	tests/fuzz/test_neural_fuzz.py \
 	tests/host/test_pack_neural.py \
 	tests/host/test_tflm_ops.py \
