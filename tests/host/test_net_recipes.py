@@ -25,7 +25,7 @@ from sensewell_host.dataset.recording import MISSING
 from sensewell_host.device_path import use_device_path
 from sensewell_host.device_run import DataPath, features_of
 from sensewell_host.errors import SensewellError
-from sensewell_host.train import gate, keras_nets, run
+from sensewell_host.train import baselines, gate, keras_nets, run
 from sensewell_host.train import neural as neural_train
 from sensewell_host.train.field_noise import FieldNoise, held, spoil
 from sensewell_host.train.recipe import Recipe
@@ -282,6 +282,18 @@ def test_points_of_errors_and_forecasts() -> None:
     assert only_normal.points == pytest.approx(95) and "found" not in only_normal.more
     truth, stays = np.arange(20.0), np.arange(20.0) - 4
     assert gate.judge_value(truth, truth - 1, stays, groups[10:30]).points == pytest.approx(75)
+
+
+def test_the_linear_forecast_takes_the_penalty_that_is_best_on_groups_left_out() -> None:
+    random = np.random.default_rng(0)
+    x, groups = random.normal(size=(90, 60)), np.repeat(["1", "2", "3"], 30)
+    stays = 100 * random.normal(size=90)
+    noisy = stays + 5 * x[:, 0] + random.normal(size=90) * 20
+    found = baselines.linear_value(x[:60], noisy[:60], stays[:60], groups[:60], x[60:], stays[60:])
+    alone = baselines.linear_value(x[:60], noisy[:60], stays[:60], groups[:1].repeat(60), x[60:], stays[60:])
+    assert np.abs(found - noisy[60:]).mean() < np.abs(alone - noisy[60:]).mean() / 1.3
+    exact = baselines.linear_value(x, stays + 2 * x[:, 3], stays, groups, x, stays)
+    assert np.abs(exact - stays - 2 * x[:, 3]).max() < 0.3
 
 
 # --- with TensorFlow ------------------------------------------------------------------------------------------------

@@ -25,12 +25,22 @@ def linear_classes(x: Floats, y: NDArray[np.int64], unseen: Floats) -> NDArray[n
     return np.asarray(model.predict(unseen.reshape(len(unseen), -1)))
 
 
-def linear_value(x: Floats, y: Floats, unseen: Floats) -> Floats:
-    """Values for `unseen` by ridge regression (alpha 1, not tuned)."""
+def linear_value(
+    x: Floats, y: Floats, stays: Floats, groups: NDArray[np.str_], unseen: Floats, stays_unseen: Floats
+) -> Floats:
+    """Values for `unseen` by ridge regression of the change since the last sample, `stays`; its penalty is the one of
+    1, 10, 100 and 1000 that is best on groups left out."""
     from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 
-    model = Ridge(alpha=1.0).fit(x.reshape(len(x), -1), y)
-    return np.asarray(model.predict(unseen.reshape(len(unseen), -1)))
+    model: Any = Ridge(alpha=1.0)
+    if len(set(groups.tolist())) > 1:
+        penalties = {"alpha": [1.0, 10.0, 100.0, 1000.0]}
+        model = GridSearchCV(model, penalties, scoring="neg_mean_absolute_error", cv=LeaveOneGroupOut())
+        model.fit(x.reshape(len(x), -1), y - stays, groups=groups)
+    else:
+        model.fit(x.reshape(len(x), -1), y - stays)
+    return np.asarray(model.predict(unseen.reshape(len(unseen), -1)) + stays_unseen)
 
 
 def linear_error(x: Floats, unseen: Floats, bottleneck: int) -> Floats:

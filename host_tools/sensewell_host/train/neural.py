@@ -435,8 +435,9 @@ def _baselines(
         classes = baselines.linear_classes(x, side.y, other)
         return {linear: gate.judge_classes(unseen.y, classes, unseen.groups, len(recipe.labels)).as_dict()}
     if net.output == "value":
-        values = baselines.linear_value(x, side.y.astype(float), other)
         stays = unseen.stays.astype(float)
+        learned = side.y.astype(float), side.stays.astype(float), side.groups
+        values = baselines.linear_value(x, *learned, other, stays)
         return {linear: gate.judge_value(unseen.y.astype(float), values, stays, unseen.groups).as_dict()}
     normal = side.y == 0
     named = {
