@@ -43,7 +43,7 @@ test-host: $(READY) boards native ## the host tools
 	$(PYTEST) -n 2 $(NOT_NEURAL) tests/host tests/fuzz
 
 test-device: $(READY) boards native ## the same device tests on CPython, unix, virt_c3 and virt_m4
-	$(PYTEST) -n 2 --dist loadgroup $(NOT_NEURAL) tests/device tests/on_boards
+	$(PYTEST) -n 2 $(NOT_NEURAL) tests/device tests/on_boards
 
 test-e2e: $(READY) boards native ## boards, the wire and the whole way, with real firmware and the real mpremote
 	$(PYTEST) -n 2 --dist loadfile $(NOT_NEURAL) tests/e2e

@@ -31,7 +31,7 @@ NATIVE = "/native"  # not on the path: the viper runs must not see it
 PARAMS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("unix", "virt_c3", "virt_m4")]
 
 
-@pytest.fixture(scope="module", params=PARAMS)
+@pytest.fixture(scope="module", params=["unix", "virt_c3", "virt_m4"])
 def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[boards.Board]:
     name = request.param
     files = files_for(catalog.load(name).arch)
