@@ -98,7 +98,7 @@ class Probation:
             self._end()
 
     def verdict(self):
-        """"" or the cause by which it fails, by what was seen so far."""
+        """ "" or the cause by which it fails, by what was seen so far."""
         node = self._node
         limits = self._limits
         windows = self.windows

@@ -318,7 +318,7 @@ class Talk:
         return at
 
     def _do_data(self, at, text):
-        block = a2b_base64(text)
+        block = a2b_base64(text.encode())
         if self._goes_on(int(at), len(block)):
             self._write(block)
         else:

@@ -169,10 +169,14 @@ def train(model: Model = "watch") -> None:
     with bar(out) as progress:
         result = stages.train(model, follow(progress))
     figures = result.figures
-    said = result.said if figures.get("family") in ("neural", "none") else (
-        f"{figures['model']['candidate']} on {len(result.features)} features; macro-F1 {result.loso.mean:.3f} on "
-        f"average over training groups left out one by one, {result.test.macro_f1:.3f} on those held out "
-        f"({', '.join(result.recipe.test)})"
+    said = (
+        result.said
+        if figures.get("family") in ("neural", "none")
+        else (
+            f"{figures['model']['candidate']} on {len(result.features)} features; macro-F1 {result.loso.mean:.3f} on "
+            f"average over training groups left out one by one, {result.test.macro_f1:.3f} on those held out "
+            f"({', '.join(result.recipe.test)})"
+        )
     )
     out.print(said)
     out.print(f"written to {stages.BUILD / result.recipe.name}; next: sensewell convert {model}")

@@ -38,9 +38,7 @@ def parts(content: bytes, old_head: bytes | None, at: int = 0) -> list[Part]:
         for begin in range(start, end, PIECE):
             if begin + PIECE > at:
                 first = max(begin, at)
-                found.append(
-                    Part(first, min(begin + PIECE, end), None if source is None else source + first - start)
-                )
+                found.append(Part(first, min(begin + PIECE, end), None if source is None else source + first - start))
 
     done = 0
     for start, size, digest in sorted(_sections(content)):

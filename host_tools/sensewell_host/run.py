@@ -454,9 +454,7 @@ def ram_of_node(board: Board) -> int:
     return min(found)
 
 
-def _play(
-    board: Board, name: str, bundle: str, recording: Rows, ways: Sequence[Way], safe: str
-) -> list[Replayed]:
+def _play(board: Board, name: str, bundle: str, recording: Rows, ways: Sequence[Way], safe: str) -> list[Replayed]:
     """One recording, which lies on the board, in every way."""
     lines: list[str] = []
     done = [way.played(recording.name) for way in ways]

@@ -136,7 +136,7 @@ class Host:
 
     def fetch(self, words):
         said = self.hears(frame("7 " + words))
-        data = b"".join([a2b_base64(line[7:]) for line in said[:-1] if line[:7] == "7 more "])
+        data = b"".join([a2b_base64(line[7:].encode()) for line in said[:-1] if line[:7] == "7 more "])
         assert said[-1] == "7 ok %d" % len(data), said
         return data
 
@@ -216,8 +216,8 @@ def test_a_node_takes_its_samples_whatever_comes():
     lcg = Lcg(7)
     noise = bytes([lcg.next(128) for _ in range(600)]) + b"#sw " + frame("1 nothing")
     link, stream = _link(noise)
-    link.node.sensor.left = 400
-    assert link.node.run() == 400
+    link.node.sensor.left = 1000  # where the clock counts in ms, a wait is one byte or none
+    assert link.node.run() == 1000
     assert stream.at == len(noise)
 
 

@@ -205,9 +205,7 @@ def test_a_refused_bundle_gives_way_and_with_none_left_the_reason_is_named(flash
 
 
 @pytest.mark.parametrize("confirmed", [True, False])
-def test_a_model_that_does_not_answer_as_it_did(
-    flash: Flash, monkeypatch: pytest.MonkeyPatch, confirmed: bool
-) -> None:
+def test_a_model_that_does_not_answer_as_it_did(flash: Flash, monkeypatch: pytest.MonkeyPatch, confirmed: bool) -> None:
     flash.install("one", True)
     flash.install("two", confirmed)
     from sensewell.model.trees import Forest
@@ -316,9 +314,7 @@ def test_a_journal_that_cannot_be_written_never_makes_a_board_restart(
     assert "a.swb, confirmed" in said and " one" in said  # it would choose the same again and again
 
 
-def test_what_the_pipeline_raises_is_given_up_on_probation_only(
-    flash: Flash, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_pipeline_raises_is_given_up_on_probation_only(flash: Flash, monkeypatch: pytest.MonkeyPatch) -> None:
     from sensewell.node import Node
 
     flash.install("one", True)

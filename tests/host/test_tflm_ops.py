@@ -70,7 +70,7 @@ def test_models_are_told_apart_as_the_standard_has_it() -> None:
 
 def test_every_operator_of_our_engine_is_known() -> None:
     text = (ROOT / "device" / "sensewell" / "build" / "neural.py").read_text()
-    words = "".join(re.findall(r'^OPS = \((.*?)^\)', text, re.MULTILINE | re.DOTALL)).replace('"', "").split()
+    words = "".join(re.findall(r"^OPS = \((.*?)^\)", text, re.MULTILINE | re.DOTALL)).replace('"', "").split()
     ours = dict(zip(map(int, words[::2]), words[1::2], strict=True))
     assert len(ours) > 25
     for code, name in ours.items():

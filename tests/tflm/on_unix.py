@@ -273,4 +273,3 @@ def test_the_module_itself_checks_its_arguments():
     assert net.describe(2, about) == net.describe(-1, about) == -1
     assert net.op(1) == net.op(-1) == -1 and net.op(0) == 22
     assert struct.calcsize("i") == 4
-

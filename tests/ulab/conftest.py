@@ -19,6 +19,7 @@ VERSION = "1.29.0-6"
 HELPERS = [
     *(path for path in (ROOT / "tests" / "device").glob("*.py") if path.stem != "conftest"),
     *HERE.glob("on_node_*.py"),
+    *(ROOT / "device" / "examples").glob("*.py"),
     ROOT / "tests" / "on_boards" / "runner.py",
 ]
 
@@ -45,7 +46,7 @@ def package() -> Path:
 def lib(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """/lib of the board: the whole device package and the test files, as bytecode without native code."""
     lib = tmp_path_factory.mktemp("ulab") / "lib"
-    files = runtime.files("")
+    files = runtime.files("", [*runtime.all_modules(), *runtime.simulated_parts()])
     files |= {f"/lib/{path.stem}.mpy": runtime.compile_file(path, "", optimise="-O0") for path in HELPERS}
     for target, content in files.items():
         path = lib / target.removeprefix("/lib/")

@@ -21,7 +21,7 @@ def load(path=PATH):
         with open(path) as file:
             text = file.read()
     except OSError as e:
-        if e.args[0] == 2:
+        if e.args[0] in (2, 44):  # ENOENT, and as WebAssembly numbers it
             return None
         raise Refused("calibration.unreadable", str(e))
     try:

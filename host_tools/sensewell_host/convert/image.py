@@ -41,7 +41,7 @@ class Image:
 
     @property
     def link(self) -> str:
-        """"votes", or what a sum means: "softmax", "logistic", "value", "anomaly"."""
+        """ "votes", or what a sum means: "softmax", "logistic", "value", "anomaly"."""
         return LINKS[self.meaning[0]] if self.sums else "votes"
 
     @property
