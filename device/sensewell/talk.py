@@ -77,6 +77,7 @@ class Talk:
         first = left_us > self._left
         self._left = left_us
         if not first and left_us < self._longest:
+            self._left = 0  # what comes next is the first of the next sample, however long that leaves
             sleep_us(left_us)
             return True
         start = ticks_us()
