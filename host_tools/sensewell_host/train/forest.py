@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sensewell_host.dataset.split import leave_one_group_out
 from sensewell_host.train import boosting
+from sensewell_host.train.between import between
 from sensewell_host.train.candidate import Candidate
 from sensewell_host.train.recipe import Choice
 
@@ -24,23 +25,28 @@ Classes = NDArray[np.int64]
 @dataclass(frozen=True)
 class Examples:
     """Feature vectors with their class and group. Extra copies (`copies`, one set after the other, each of the same
-    windows in the same order) are for learning only: nothing is ever judged on them."""
+    windows in the same order) and mixtures (`mixed`: so many a class and pair of groups, by `seed`; see between.py) are
+    for learning only: nothing is ever judged on them."""
 
     X: Vectors
     y: Classes
     groups: NDArray[np.str_]
     copies: tuple[Vectors, ...] = ()
     copies_valid: tuple[NDArray[np.bool_], ...] = ()
+    mixed: int = 0
+    seed: int = 0
 
     def learn(self, rows: NDArray[np.bool_], columns: Sequence[int] | None = None) -> tuple[Vectors, Classes]:
-        """Vectors and classes to learn from: these rows and the copies of them."""
+        """Vectors and classes to learn from: these rows, the copies of them, and mixtures of all those."""
         pick = slice(None) if columns is None else list(columns)
-        X = [self.X[rows]]
-        y = [self.y[rows]]
-        for copy, valid in zip(self.copies, self.copies_valid, strict=True):
-            X.append(copy[rows & valid])
-            y.append(self.y[rows & valid])
-        return np.concatenate(X)[:, pick], np.concatenate(y)
+        taken = [rows, *(rows & valid for valid in self.copies_valid)]
+        X = np.concatenate([of[good] for of, good in zip((self.X, *self.copies), taken, strict=True)])
+        y = np.concatenate([self.y[good] for good in taken])
+        if self.mixed:
+            groups = np.concatenate([self.groups[good] for good in taken])
+            mixed, classes = between(X, y, groups, self.mixed, self.seed)
+            X, y = np.concatenate([X, mixed]), np.concatenate([y, classes])
+        return X[:, pick], y
 
 
 @dataclass(frozen=True)

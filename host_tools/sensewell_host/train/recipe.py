@@ -55,9 +55,11 @@ class Vector:
 
 @dataclass(frozen=True)
 class Augment:
-    """Copies of the training windows as other people would have made them; made from raw counts."""
+    """Copies of the training windows as other people would have made them, made from raw counts; and mixtures of
+    feature vectors (between.py)."""
 
     copies: int = 0
+    between: int = 0
     shift_n: int = 0
     time_scale: tuple[float, float] = (1.0, 1.0)
     gain: float = 0.0
@@ -332,6 +334,8 @@ def _parse(path: Path, content: bytes, toml: dict[str, Any], folder: Path) -> Re
         raise SensewellError(f'{data.where}: fold_rows cuts tapes, which there are with [window] truth = "end" only')
     if recipe.net and recipe.rest:
         raise SensewellError(f"{path.name}: [rest] is for forests: nets do not learn from calibrated recordings yet")
+    if recipe.net and recipe.augment.between:
+        raise SensewellError(f"{path.name}: [augment] between mixes features for forests: nets learn from raw windows")
     recipe.feature_specs(recipe.features)  # unknown channels come up here
     for rule in recipe.rules:
         if rule["on"] not in (*features, *channels):
@@ -487,6 +491,7 @@ def _augment(table: Table, channels: Sequence[str]) -> Augment:
     a, b, c = table.numbers("rotate_deg", 3, [0.0, 0.0, 0.0])
     augment = Augment(
         copies=table.whole("copies", 0, 20, 0),
+        between=table.whole("between", 0, 1000, 0),
         shift_n=table.whole("shift_n", 0, 1000, 0),
         time_scale=(slow, fast),
         gain=table.number("gain", 0.0),

@@ -166,7 +166,9 @@ def train(
     )
     learn, y_train, groups_train = truth_of(recipe, strips, learn, recipe.fold_rows)
     good = learn.quality_pct >= least
-    examples = Examples(learn.X[good], y_train[good], groups_train[good])
+    examples = Examples(
+        learn.X[good], y_train[good], groups_train[good], mixed=recipe.augment.between, seed=recipe.seed
+    )
     lacking = [label for k, label in enumerate(recipe.labels) if k not in examples.y]
     if lacking:
         raise SensewellError(

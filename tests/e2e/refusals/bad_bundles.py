@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+import bad_nets
 import forests
 import tiny_bundle
 from roots import KEYS, block_by, signature_by
@@ -152,7 +153,7 @@ def bundles() -> Iterator[tuple[str, bytes]]:
     for entry in ({"offset": 8}, {"offset": -8}, {"bytes": 1 << 20}, {"bytes": 0}, {"sha256": "00"}):
         yield "bundle.schema.sections", with_entry(**entry)
     # a model that would walk out of bounds, or for ever; and one that answers something else
-    yield from [(reason, signed(data)) for reason, data in models()]
+    yield from [(reason, signed(data)) for reason, data in (*models(), *bad_nets.networks(FLOOR))]
 
 
 def models() -> Iterator[tuple[str, bytes]]:
