@@ -159,6 +159,8 @@ def test_mutated_networks_are_judged_as_the_c_engine_judges_them(native: ModuleT
 
 
 def test_a_firmware_with_tensorflow_lite_micro_uses_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    # what is imported below stays the attribute of its package, which `from sensewell.model import neural` asks first
+    monkeypatch.setattr(importlib.import_module("sensewell.model"), "neural", None, raising=False)
     for name in ("sensewell.model.neural", "sensewell.model.neural_tflm"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "sensewell_neural", None)  # type: ignore[arg-type]
