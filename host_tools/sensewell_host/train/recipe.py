@@ -59,7 +59,6 @@ class Augment:
     feature vectors (between.py)."""
 
     copies: int = 0
-    between: int = 0
     shift_n: int = 0
     time_scale: tuple[float, float] = (1.0, 1.0)
     gain: float = 0.0
@@ -67,6 +66,7 @@ class Augment:
     rotate_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
     vectors: tuple[Vector, ...] = ()
     field: FieldNoise = NONE
+    between: int = 0
 
 
 @dataclass(frozen=True)
