@@ -195,35 +195,29 @@ def _ratio(a: float, b: float) -> float | None:
 
 
 def rows_of(figures: Mapping[str, Figures]) -> list[tuple[str, ...]]:
-    """The table people read: a row a variant, see HEADER."""
-    table: list[tuple[str, ...]] = []
-    for name, one in figures.items():
-        found = one.as_dict()
-        table.append(
-            (
-                name,
-                f"{one.events - one.missed} of {one.events}",
-                _text(found["delay_median_s"], "{:.0f} s"),
-                _text(found["delay_p90_s"], "{:.0f} s"),
-                f"{one.false_alarms}",
-                _text(found["false_alarms_per_hour"], "{:.2f}"),
-                _text(found["false_alarms_per_day"], "{:.1f}"),
-                _text(found["false_alarm_time"], "{:.2%}"),
-                _text(found["chatter_per_hour"], "{:.2f}"),
-                _text(found["availability"], "{:.1%}"),
-                _text(found["on_fallback"], "{:.1%}"),
-                _text(found["accuracy"], "{:.3f}"),
-                _text(found["window_f1"], "{:.3f}"),
-                _text(found["false_windows_per_hour"], "{:.1f}"),
-            )
-        )
-    return table
+    """The table people read: a row a figure, its name first, then of each variant."""
+    found = [one.as_dict() for one in figures.values()]
+    events = tuple(f"{one['events'] - one['missed']} of {one['events']}" for one in found)
+    return [
+        ("events found", *events),
+        *((name, *(_text(one[key], form) for one in found)) for name, key, form in _ROWS),
+    ]
 
 
-HEADER = (
-    "", "events found", "delay", "p90", "false alarms", "an hour", "a day", "of the time", "changes an hour",
-    "available", "on fallback", "accuracy", "F1 of windows", "false windows an hour",
-)  # fmt: skip
+_ROWS = (
+    ("delay, median", "delay_median_s", "{:.0f} s"),
+    ("delay, p90", "delay_p90_s", "{:.0f} s"),
+    ("false alarms", "false_alarms", "{}"),
+    ("... an hour", "false_alarms_per_hour", "{:.2f}"),
+    ("... a day", "false_alarms_per_day", "{:.1f}"),
+    ("... of the time", "false_alarm_time", "{:.2%}"),
+    ("changes an hour", "chatter_per_hour", "{:.2f}"),
+    ("available", "availability", "{:.1%}"),
+    ("on fallback", "on_fallback", "{:.1%}"),
+    ("accuracy", "accuracy", "{:.3f}"),
+    ("F1 of windows", "window_f1", "{:.3f}"),
+    ("false windows an hour", "false_windows_per_hour", "{:.1f}"),
+)
 
 
 def _text(value: float | None, form: str) -> str:

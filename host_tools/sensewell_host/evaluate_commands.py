@@ -98,7 +98,7 @@ def evaluate(
     report["variants"] = {name: one.as_dict() for name, one in figures.items()}
     (out / "evaluate.json").write_text(json.dumps(report, indent=1) + "\n")
     picture = draw(out / "evaluate.png", tapes, tracks, labels, recipe.evaluate.alarm, recipe.name)
-    table = Table(*judge.HEADER, box=None, header_style="bold")
+    table = Table("", *figures, box=None, header_style="bold")
     for row in judge.rows_of(figures):
         table.add_row(*row)
     console.print(table)

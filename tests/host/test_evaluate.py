@@ -13,7 +13,7 @@ from sensewell_host.dataset.recording import MISSING, Dataset, Recording
 from sensewell_host.dataset.schema import Schema
 from sensewell_host.dataset.tape import Tape, tapes
 from sensewell_host.errors import SensewellError
-from sensewell_host.evaluate import HEADER, HOLD, MODEL, RULE, Track, alone, judge, published, rows_of
+from sensewell_host.evaluate import HOLD, MODEL, RULE, Track, alone, judge, published, rows_of
 from sensewell_host.run import DECISION, REJECTION, Replayed
 
 LABELS = ["OK", "FAULT", "unknown"]
@@ -55,7 +55,9 @@ def test_every_figure_of_a_day_worked_out_by_hand() -> None:
     assert found["on_fallback"] == pytest.approx(1000 / decided_s)
     wrong_s = 60 + 90 + 50 + 1000 + 300
     assert found["accuracy"] == pytest.approx(1 - wrong_s / decided_s)
-    assert len(rows_of({"x": judge([day], [track((0, 0, MODEL))], LABELS, ["FAULT"], "unknown")})[0]) == len(HEADER)
+    table = rows_of({name: judge([day], [track((0, 0, MODEL))], LABELS, ["FAULT"], "unknown") for name in "xy"})
+    assert len(table) == 13 and {len(row) for row in table} == {3}
+    assert table[0][0] == "events found" and table[0][1] == table[0][2]
 
 
 def test_an_alarm_that_stands_already_is_no_delay_and_one_that_never_ends_is_no_false_alarm_but_time() -> None:
