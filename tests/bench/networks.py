@@ -138,23 +138,26 @@ def bars(made: dict[str, Any]) -> list[tuple[str, float, float | None]]:
 
 def show(console: Console, made: dict[str, Any]) -> None:
     """The report as tables."""
-    columns = ("MACs", ".tflite", "instructions", "a MAC", "arena", "RAM", "heap moved", "weights")
+    columns = ("MACs", ".tflite", "instructions", "a MAC", "arena", "RAM")
     for way, found in made["boards"].items():
         if "why not" in found:
             console.print(f"networks, {way}: not measured: {found['why not']}")
             continue
-        table = plain_table(f"networks, {way}", *columns)
+        console.print(f"\nnetworks, {way}", style="bold", highlight=False)
+        table = plain_table("", *columns)
         for name, cost in found["nets"].items():
             about = made["nets"][name]
             row = [f"{about['MACs']:,}", f"{about['bytes']:,}"]
             if cost["fits"] == "no":
-                row += ["does not fit", *[""] * 5]
+                row += ["no room", *[""] * 3]
             else:
                 row += [f"{cost[key]:,}" if cost[key] is not None else "" for key in list(cost)[1:]]
-                row[4:] = [row[4], row[6], row[5]]
-                row.append("in the heap" if cost["fits"] == "yes" else "beside it: too large")
-            table.add_row(name, *row)
+                row[4:] = [row[4], row[6]]  # what moved in the heap is told below, for all at once
+            table.add_row(name.removesuffix("_int8"), *row)
         console.print(table)
+        for name, cost in found["nets"].items():
+            if cost["fits"] not in ("yes", "no"):
+                console.print(f"  {name}: too large for the heap, its weights lie beside it")
         size = found["flash"]
         console.print(f"  flash of the engine: {size['native module']:,} native + {size['Python']:,} Python\n")
     table = plain_table("networks", "asked", "measured")
