@@ -19,10 +19,10 @@ bundle that is returned to is the other one, if it is confirmed or whole. If it 
 mode, where only its rules may decide; so does a confirmed one that started too often without being confirmed again.
 Safe mode is left by a switch or by command.
 
-The floor rises to a bundle's release counter when it is confirmed. It holds for what comes in; what is in a slot came
-in above it, and may be returned to. Without a journal (both files lost, or bundles were put here by hand) the bundles
-are proven: the one with the higher counter, then version, then in slot a, goes on probation, the other is kept to
-return to, and the floor is the lower of their counters.
+The floor rises to a bundle's release counter when it is first confirmed. It holds for what comes in; what is in a slot
+came in above it, and may be returned to. Without a journal (both files lost, or bundles were put here by hand) the
+bundles are proven: the one with the higher counter, then version, then in slot a, goes on probation, the other is kept
+to return to, and the floor is the lower of their counters.
 """
 
 import hashlib
@@ -193,10 +193,11 @@ class Slots:
             raise Refused("slots.pinned", "unpin the active bundle first")
 
     def vouch(self):
+        # The floor rises once: where root keys set it back, what jumped too far runs on and must not raise it again
         active = self.journal.slots[self.journal.active]
-        active.state = _CONFIRMED
-        if active.counter > self.journal.floor:
+        if active.state != _CONFIRMED and active.counter > self.journal.floor:
             self.journal.floor = active.counter
+        active.state = _CONFIRMED
 
     def activate(self, slot, tries):
         j = self.journal

@@ -279,6 +279,28 @@ def test_the_floor_is_reset_only_by_whoever_may_and_each_permission_serves_once(
     _install(slots, _bundle(6, counter=1))
 
 
+def test_a_floor_that_was_set_back_stays_there_while_the_bundle_that_jumped_runs_on():
+    slots = _two()
+    _install(slots, _bundle(5, counter=1000000))
+    slots.switch()
+    slots.boot("power")
+    slots.confirm()
+    command.reset_floor(slots, 2, lambda message: None)
+    for _ in range(2):
+        slots = _slots()
+        slots.boot("power")
+        slots.confirm()
+        assert _version(slots) == 5 and slots.why == "confirmed" and slots.journal.floor == 2
+    command.pin(slots)
+    command.unpin(slots)
+    assert _slots().journal.floor == 2
+    _install(slots, _bundle(6, counter=3))
+    slots.switch()
+    slots.boot("power")
+    slots.confirm()
+    assert _slots().journal.floor == 3
+
+
 # -- probation ---------------------------------------------------------------------------------------------------------
 def test_a_bundle_that_never_is_confirmed_returns_after_its_tries_with_the_cause():
     slots = _on_probation()
