@@ -1,11 +1,13 @@
 """Sets back the floor of release counters on one board, after a jump that was a mistake: root keys must sign it.
 
-What is signed holds the board's id, its floor and how often it was set back: it serves this board, and once.
+What is signed holds the board's id, its floor and how often it was set back: it serves this board, and once. It is put
+together here, of what the board tells: root keys sign nothing that merely came over the wire.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,11 +27,12 @@ try:
 _ASK = (
     _OPEN
     + """
-    print("M", ((device_id() or "").encode() + command.floor_message(slots, {floor})).hex())
+    print("M", device_id() or "-", slots.journal.resets, slots.journal.floor)
 except Exception as error:
     print("REFUSED", error)
 """
 )
+_TOLD = re.compile(r"(-|(?:[0-9a-f]{2}){1,32}) ([0-9]{1,5}) (1?[0-9]{1,9})")
 _RESET = (
     _OPEN
     + """
@@ -43,9 +46,16 @@ except Exception as error:
 
 def reset(board: Board, floor: int, unlock: Callable[[], Sequence[ec.EllipticCurvePrivateKey]]) -> None:
     """Set the board's floor to `floor`. unlock: gives the root keys. SensewellError with the board's named reason."""
-    message = bytes.fromhex(_said(board, _ASK.format(floor=floor)))
-    block = sign.add(b"", hashlib.sha256(message).digest(), unlock())
-    _said(board, _RESET.format(floor=floor, block=block))
+    told = _TOLD.fullmatch(_said(board, _ASK))
+    if not told:
+        raise SensewellError("the board does not tell its id and its floor: nothing was signed")
+    digest = hashlib.sha256(message(told[1].strip("-"), int(told[2]), int(told[3]), floor)).digest()
+    _said(board, _RESET.format(floor=floor, block=sign.add(b"", digest, unlock())))
+
+
+def message(device: str, resets: int, old: int, new: int) -> bytes:
+    """What root keys sign: the board's id in hex, "SWFR", and the numbers as device/sensewell/command.py has them."""
+    return device.encode() + b"SWFR" + b"".join(number.to_bytes(4, "little") for number in (resets, old, new))
 
 
 def _said(board: Board, script: str) -> str:

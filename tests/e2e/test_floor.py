@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny_bundle
 from cryptography.hazmat.primitives.asymmetric import ec
+from sensewell import command
 from sensewell_host import board_slots, floor, pack, sign, trust_root
 from sensewell_host.board import Board, connect, virtual
 from sensewell_host.deploy import deploy
@@ -67,3 +69,29 @@ def test_an_older_release_stays_out_until_root_keys_set_the_floor_back(board: Bo
     deploy(board, made(tmp_path, 3), trust=CHAIN)
     found = board_slots.status(board)
     assert found["slots"][found["active"]]["counter"] == 3
+
+
+class Liar:
+    """A board that would have root keys sign something else, or something more."""
+
+    def __init__(self, said: str) -> None:
+        self._said = said
+
+    def soft_reset(self) -> None:
+        pass
+
+    def exec(self, code: str, timeout_s: float = 30.0) -> str:
+        return self._said
+
+
+def test_root_keys_sign_nothing_that_a_board_made_up() -> None:
+    other_root = trust_root.following(None, {sign.public_bytes(RELEASE.public_key()): {"root", "release"}}).body().hex()
+    for said in ("", "-", other_root, f"{other_root} 0 5", "535754 0 x", "- 0 5 more", "SWT1 0 5", "- 0 -5"):
+        with pytest.raises(SensewellError, match=r"nothing was signed|refuses"):
+            floor.reset(Liar("M " + said), 2, lambda: pytest.fail("asked for keys"))  # type: ignore[arg-type]
+
+
+def test_what_is_signed_is_what_the_board_asks_for() -> None:
+    slots = SimpleNamespace(journal=SimpleNamespace(resets=7, floor=300))
+    assert floor.message("0a1b", 7, 300, 2) == b"0a1b" + command.floor_message(slots, 2)
+    assert floor.message("", 7, 300, 2) == command.floor_message(slots, 2)
