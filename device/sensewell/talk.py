@@ -74,6 +74,13 @@ class Talk:
         self._heard = ticks_ms()
 
     def __call__(self, left_us):
+        try:
+            return self._turn(left_us)
+        except Exception:  # no memory for an answer: what has arrived must not stay open, nor the code in RAM
+            self.close()
+            return False
+
+    def _turn(self, left_us):
         first = left_us > self._left
         self._left = left_us
         if not first and left_us < self._longest:
@@ -83,10 +90,10 @@ class Talk:
         start = ticks_us()
         if self._job:
             self._step(self._job)
+        elif (ticks_ms() - self._heard) & _T_MASK > _QUIET_MS:  # noise is no word
+            self.close()
+            return False
         elif not self._hear():
-            if (ticks_ms() - self._heard) & _T_MASK > _QUIET_MS:
-                self.close()
-                return False
             sleep_us(left_us if left_us < _SLICE_US else _SLICE_US)
             return True
         cost = ((ticks_us() - start) & _T_MASK) + _SPARE_US
@@ -269,7 +276,7 @@ class Talk:
         try:
             with open(path, "rb") as file:
                 file.seek(int(at))
-                data = file.read(min(int(size), _MOST))
+                data = file.read(max(0, min(int(size), _MOST)))
         except OSError:
             raise Refused("link.file", path)
         yield

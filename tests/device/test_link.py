@@ -175,6 +175,10 @@ def test_verbs_that_are_none_and_wrong_words_are_refused():
     for size, digest in ((-1, "00" * 32), (0, "00" * 32), (1 << 30, "00" * 32), (9, "00")):
         assert host.ask("have %d %s" % (size, digest)).startswith("no slots.size")
     assert host.ask("read no/such/file 0 10").startswith("no link.file")
+    with open("a_file", "wb") as file:
+        file.write(bytes(3000))
+    assert host.fetch("read a_file 0 -1") == b"" and len(host.fetch("read a_file 0 99999")) == 1024
+    os.remove("a_file")
     for words in ("begin 0 0", "data 0 AAAA", "copy 0 0 8", "end"):
         assert host.ask(words).startswith("no link.order"), words
 
@@ -236,6 +240,38 @@ def test_silence_ends_a_talk():
     host = Host()
     host.talk._heard -= 4000
     assert host.talk(1000) is False
+
+
+def test_noise_without_end_is_as_good_as_silence():
+    host = Host()
+    host.stream.data = b"noise # \r" * 100
+    assert host.talk(1 << 28) is True
+    host.talk._heard -= 4000
+    assert host.talk(1 << 28) is False and host.stream.at < len(host.stream.data)
+
+
+def test_a_talk_that_has_no_memory_left_closes_what_has_arrived():
+    slots = _slots()
+    new = _bundle(2)
+    host = Host([slots])
+    _have(host, new)
+    assert host.ask("begin 0 0") == "ok 0"
+    _data(host, new, 0, 720)
+    install = host.talk._install
+
+    def say(text):
+        raise MemoryError
+
+    host.talk._say = say
+    host.stream.data = frame("7 hello")
+    host.stream.at = 0
+    left = 100
+    while host.talk(1 << 28):
+        left -= 1
+        assert left
+    assert install._file is None and host.talk._install is None
+    assert Install(slots, 2000, hashlib.sha256(new).digest()).partial()[0] == 720
+    _clear()
 
 
 def test_nothing_is_allocated_while_nobody_talks():
