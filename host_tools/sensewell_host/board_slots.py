@@ -6,11 +6,14 @@ Knows verbs and what comes back; installing is deploy.py's.
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from sensewell_host import believe
+from sensewell_host.advice import with_advice
 from sensewell_host.board import Board, BoardScriptError
 from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
@@ -28,6 +31,8 @@ VERBS = {
     "retry": "leave_safe",
 }
 
+_PINNED = 1  # of the flags in sensewell/journal.py
+
 _SCRIPT = """
 try:
     from sensewell import command
@@ -40,6 +45,25 @@ try:
 except Exception as error:
     print("REFUSED", getattr(error, "reason", type(error).__name__), "|", error)
 """
+
+
+def check(journal: Any, board: str, content: bytes, again: bool) -> None:
+    """Raise SensewellError where the slots of `board` (its name) would refuse the bundle, as their `journal` tells.
+
+    To be asked before anything is written: else the bundle in the idle slot would be gone for nothing. again: take it
+    even if it failed there.
+    """
+    if journal.flags & _PINNED:
+        raise SensewellError(f"the active bundle of {board} is pinned: `sensewell slots unpin` first")
+    release = json.loads(content[believe.HEADER_BYTES :][: int.from_bytes(content[8:12], "little")]).get("release", 0)
+    digest = hashlib.sha256(content).digest()
+    refused = None
+    if not again and digest[:8] in (journal.failed[at : at + 8] for at in (0, 8, 16)):
+        refused = "slots.failed_before: it failed on probation there"
+    elif release < journal.floor:
+        refused = f"slots.rollback: release counter {release}, the floor is {journal.floor}"
+    if refused:
+        raise SensewellError(f"{board} would refuse the bundle: {with_advice(refused, 'nothing was written')}")
 
 
 def status(board: Board) -> dict[str, Any]:
@@ -75,6 +99,6 @@ def _ask(board: Board, call: str) -> dict[str, Any]:
     if word != "S":
         if "ImportError" in rest:
             raise SensewellError(f"there is no Sensewell on {name}: bring it with `sensewell deploy`")
-        raise SensewellError(f"{name} refuses: {rest.partition(' | ')[2] or rest}")
+        raise SensewellError(f"{name} refuses: {with_advice(rest.partition(' | ')[2] or rest)}")
     found: dict[str, Any] = ast.literal_eval(rest)
     return {"board": name, "unsigned": board.exists("/unsigned"), **found}

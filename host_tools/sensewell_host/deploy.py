@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sensewell_host import believe, delta, runtime
+from sensewell_host import believe, board_slots, delta, runtime
 from sensewell_host import deploy_scripts as scripts
 from sensewell_host.advice import with_advice
 from sensewell_host.board import Board, BoardError, BoardScriptError
@@ -287,8 +287,6 @@ class _Deploy:
         plan = beliefs.plan(content, info, chain, unsigned)
         self.chosen = (believe.DEVELOPMENT,) if plan.unsigned and not beliefs.unsigned else ()
         look = _survey(board, SLOTS, [*tops, *own, LOADER], believe.journal(board))
-        if look.journal and look.journal.flags & 1:
-            raise SensewellError(f"the active bundle of {info.name} is pinned: `sensewell slots unpin` first")
         # a boot.py or main.py that begins as ours does is ours, and may be replaced
         kept = tuple(path for path, data in tops.items() if look.first_lines.get(path) not in (None, _first_line(data)))
         small = {path: data for path, data in (tops | own | loader).items() if path not in kept}
@@ -345,7 +343,10 @@ class _Deploy:
             "expires": "expires" in self.manifest,
         }
         idle = "b" if look.active == "a" else "a"
-        if look.state(idle) in _ARRIVED and self._holds(look, idle, wanted):
+        arrived = look.state(idle) in _ARRIVED and self._holds(look, idle, wanted)
+        if look.journal:
+            board_slots.check(look.journal, self.name, content, self.again or arrived)
+        if arrived:
             code = f"{SLOTS}/{idle}"  # it was here before, or the wire broke at the end
             self._stage(look, {}, parts, 0, sender)
             copied = len(wanted)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sensewell_host import believe, delta, runtime
+from sensewell_host import believe, board_slots, delta, runtime
 from sensewell_host import link as links
 from sensewell_host.board import Board, BoardInfo, catalog
 from sensewell_host.device_path import use_device_path
@@ -23,7 +23,6 @@ from sensewell.reasons import REASONS  # noqa: E402
 from sensewell.words import CAUSES, SOURCES  # noqa: E402
 
 _WHOLE, _CONFIRMED = 2, 4  # of sensewell.slots.STATES
-_PINNED = 1
 
 Progress = Callable[[int, int, str], None]  # as deploy.py has it
 
@@ -69,7 +68,7 @@ def _bring(
 ) -> int | None:
     digest = hashlib.sha256(content).digest()
     journal = believe.journal(link)
-    if not journal or journal.active > 1 or journal.flags & _PINNED:
+    if not journal or journal.active > 1:
         return None
     active, idle = journal.slots[journal.active], journal.slots[1 - journal.active]
     if active.state != _CONFIRMED or active.digest == digest[:16]:
@@ -77,8 +76,9 @@ def _bring(
     if idle.digest == digest[:16] and idle.state in (_WHOLE, _CONFIRMED):
         return None
     facts = link.facts("board")
+    name = catalog.identify(facts["machine"])
     info = BoardInfo(
-        name=catalog.identify(facts["machine"]),
+        name=name,
         machine=facts["machine"],
         version=facts["version"],
         mpy=facts["mpy"],
@@ -89,6 +89,7 @@ def _bring(
     runtime.check_mpy(info.mpy, info.name)
     head = believe.head_of(lambda size: link.read(facts["path"], 0, size))
     believe.Beliefs(*believe.choice(link), head, facts["device"]).plan(content, info, chain, unsigned)
+    board_slots.check(journal, name, content, again)
     at, found = link.have(len(content), digest)
     if at and (at % 8 or hashlib.sha256(content[:at]).hexdigest() != found):
         at = 0
@@ -110,8 +111,6 @@ def _bring(
 
 def status(board: Board) -> dict[str, Any] | None:
     """What board_slots.status says, and the node's health under "live"; None where no node answers."""
-    from sensewell_host import board_slots
-
     link = links.to(board)
     if link is None:
         return None

@@ -47,7 +47,7 @@ def sensor():
 
 def write(path: Path, name: str, trees: int = 3, depth: int = 3, seed: int = 1, **more: Any) -> Path:
     labels = [f"{name}0", f"{name}1", "unknown", "alarm", "still"]
-    manifest = tiny_bundle.manifest(labels=labels, name=name, probation=PROBATION, **more)
+    manifest = tiny_bundle.manifest(labels=labels, name=name, probation=PROBATION, **{"release": 5, **more})
     model = tiny_bundle.forest(5, 2, trees, depth, seed)
     golden = tiny_bundle.golden(manifest, model, 2)
     path.write_bytes(tiny_bundle.write(manifest, {"model": model, "golden": golden}))
@@ -217,11 +217,12 @@ def test_status_is_live_and_stops_nothing(
 def test_a_bundle_that_the_board_would_refuse_does_not_stop_it(
     running: virtual.VirtualBoard, tmp_path: Path, tap: Callable[..., Any]
 ) -> None:
-    other = write(tmp_path / "other.swb", "other", boards=["esp32s3"])
     ear = tap(running.port)
     with connect(ear.address, hold=False) as wire:
-        with pytest.raises(SensewellError, match=r"bundle\.board.*nothing was written"):
-            deploy(wire, other)
+        for changes, reason in (({"boards": ["esp32s3"]}, "bundle.board"), ({"release": 4}, "slots.rollback")):
+            other = write(tmp_path / "other.swb", "other", **changes)
+            with pytest.raises(SensewellError, match=re.escape(reason) + ".*nothing was written"):
+                deploy(wire, other)
         assert health(wire)["samples"] > 0
     assert b"stopped" not in ear.heard
 
