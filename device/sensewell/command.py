@@ -33,7 +33,7 @@ def pin(slots):
     if j.active == NONE:
         raise Refused("slots.nothing", "no bundle is active")
     if j.flags & _SAFE:
-        raise Refused("slots.safe", "leave safe mode first")
+        raise Refused("slots.safe", "only its rules decide")
     slots.vouch()
     j.flags |= _PINNED
     slots.store()

@@ -190,7 +190,7 @@ class Slots:
 
     def no_pin(self):
         if self.journal.flags & _PINNED:
-            raise Refused("slots.pinned", "unpin the active bundle first")
+            raise Refused("slots.pinned", "the active bundle shall stay")
 
     def vouch(self):
         # The floor rises once: where root keys set it back, what jumped too far runs on and must not raise it again

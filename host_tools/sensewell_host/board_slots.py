@@ -37,11 +37,14 @@ _SCRIPT = """
 try:
     from sensewell import command
     from sensewell.policy import of_board
-    from sensewell.slots import Slots
+    from sensewell.slots import Slots, digest_of
     from sensewell.start import prover
     slots = Slots(prover(of_board({board!r})))
     {call}
-    print("S", repr(command.status(slots)))
+    found = command.status(slots)
+    active = found["active"]
+    found["sound"] = not active or digest_of(slots.path)[1][:16].hex() == found["slots"][active]["sha256"]
+    print("S", repr(found))
 except Exception as error:
     print("REFUSED", getattr(error, "reason", type(error).__name__), "|", error)
 """
@@ -67,7 +70,8 @@ def check(journal: Any, board: str, content: bytes, again: bool) -> None:
 
 
 def status(board: Board) -> dict[str, Any]:
-    """What command.status says of the board's slots, its name under "board", development mode under "unsigned"."""
+    """What command.status says of the board's slots, its name under "board", development mode under "unsigned";
+    "sound": is the active bundle's file what the journal says?"""
     return _ask(board, "")
 
 

@@ -284,12 +284,16 @@ def _health(found: dict[str, Any]) -> str:
     """What the journal tells of how the active bundle does."""
     if found["active"] is None:
         return "nothing to run"
+    if not found.get("sound", True):
+        return "bad, nothing runs: the file of the active bundle is damaged or gone"
     if found["safe"]:
         return f"bad, only rules decide: {found['why']}"
     if found["slots"][found["active"]]["state"] == "probation":
         return f"not known yet, {found['slots'][found['active']]['tries']} starts left to show it"
     if found["starts"]:
         return f"doubtful, {found['starts']} starts in a row that did not come to be confirmed"
+    if found["refused_slot"] == found["active"]:
+        return f"it was confirmed; this slot's last refusal is {found['refused']}"
     return "good at the last start"
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_bundle
-from sensewell_host import believe, board_slots, delta, run, runtime
+from sensewell_host import believe, board_slots, delta, deploy_commands, run, runtime
 from sensewell_host import deploy as deploying
 from sensewell_host.board import Board, BoardError, connect, transport, virtual
 from sensewell_host.dataset import Recording
@@ -422,6 +422,19 @@ def test_a_pinned_bundle_stays(board: Board, bundles: dict[str, Path]) -> None:
     assert files(board) == before
     board_slots.command(board, "unpin")
     assert deploy(board, bundles["new"]).slot == "b"
+
+
+def test_status_says_that_the_active_bundle_is_damaged(board: Board, bundles: dict[str, Path]) -> None:
+    confirm(board)
+    found = board_slots.status(board)
+    assert found["sound"] and deploy_commands._health(found) == "good at the last start"
+    damaged = bytearray(bundles["old"].read_bytes())
+    damaged[-200] ^= 1
+    board.put("/slot/a.swb", bytes(damaged))
+    found = board_slots.status(board)
+    assert not found["sound"] and "nothing runs: the file of the active bundle is damaged" in deploy_commands._health(
+        found
+    )
 
 
 def test_a_bundle_that_failed_on_probation_comes_again_only_when_asked_for(
