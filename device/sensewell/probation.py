@@ -44,6 +44,7 @@ _LOST = const(3)
 _QUALITY = const(4)
 _UNSURE = const(5)
 _CONFIDENCE = const(7)  # the arbiter's min_confidence_pct
+_NO_LOOP_MS = const(60000)
 
 
 def limits(manifest):
@@ -64,8 +65,9 @@ class Probation:
     """Call it with every decision of `node`; after limits[windows] windows or limits[seconds] seconds it decides.
 
     slots: confirmed, or given up; then, once that is on flash, ended(cause) is called. A bundle that is not on
-    probation is confirmed again if it has come so far, however it does: this start was none of a loop. cause: None
-    until it decided, then "" or why it was given up. Nothing is allocated before the end.
+    probation is confirmed again if it has come so far, or has run for a minute, however it does: this start was none of
+    a loop (slow sensors are on probation for days, and may see many a power cut in them). cause: None until it decided,
+    then "" or why it was given up. Nothing is allocated before the end.
     """
 
     def __init__(self, node, slots, limits, ended=None):
@@ -79,6 +81,9 @@ class Probation:
         self._misses = node.pipeline.misses
         self._samples = node.samples
         self._lost = node.lost
+        self._most_ms = limits[_SECONDS] * 1000
+        if not slots.on_probation and self._most_ms > _NO_LOOP_MS:
+            self._most_ms = _NO_LOOP_MS
         self._start_ms = ticks_ms()
 
     def __call__(self, decision):
@@ -94,7 +99,7 @@ class Probation:
                 if total and pipeline.scores[best] * 100 // total < self._limits[_CONFIDENCE]:
                     self.unsure += 1
         elapsed_ms = (ticks_ms() - self._start_ms) & _T_MASK
-        if self.windows >= self._limits[_WINDOWS] or elapsed_ms >= self._limits[_SECONDS] * 1000:
+        if self.windows >= self._limits[_WINDOWS] or elapsed_ms >= self._most_ms:
             self._end()
 
     def verdict(self):

@@ -95,6 +95,18 @@ def test_a_bundle_that_does_well_is_confirmed_after_its_windows_and_then_left_al
     assert watch.cause == "" and watch._slots.said == ["confirm"] and node.outputs == (print,)
 
 
+def test_a_confirmed_bundle_that_ran_for_a_minute_is_in_no_loop_however_long_its_probation_was():
+    for on_probation, said in ((True, []), (False, ["confirm"])):
+        slots = _Slots()
+        slots.on_probation = on_probation
+        watch = Probation(_Node(), slots, _limits(seconds=500000))
+        watch(_Decision)
+        assert slots.said == []
+        watch._start_ms -= 60001
+        watch(_Decision)
+        assert slots.said == said
+
+
 def test_what_was_before_does_not_count():
     assert _verdict() == "confirm"  # the node had misses and lost samples before
 
