@@ -250,7 +250,7 @@ def pack(
         list[str] | None, typer.Option("--device", help="Only for this board (its unique id, hex). Repeatable.")
     ] = None,
     expires: Annotated[
-        datetime | None, typer.Option(help="No board with a clock to trust runs it from then on (UTC).")
+        datetime | None, typer.Option(help="No board with a clock to trust starts it from then on (UTC).")
     ] = None,
     without_clock: Annotated[
         str, typer.Option(help="What a board without such a clock does with a bundle that expires: refuse or run.")

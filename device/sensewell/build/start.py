@@ -8,7 +8,8 @@ Knows the slots, /setup.py and how the board restarts; nothing of samples. Whose
 | setup.py, sensor() or outputs() raise      | setup.exception; on probation the other application, as setup.py    |
 |                                            | may be meant for it, if there is one; else the prompt               |
 | code does not load, or raises in composing | slots.code; the other application                                   |
-| the bundle or its model is refused         | its reason; the other application; without one by rules alone       |
+| the bundle is refused: damaged, expired... | its reason; the other application; without one the prompt           |
+| its model is refused                       | its reason; the other application; without one by rules alone       |
 | /calibration.json is no calibration        | calibration....; rules alone: what a model sees would be wrong      |
 | it does badly on probation, or raises      | probation....; the other application; without one safe mode         |
 | the board starts over and over             | counted before any of these is run; the same                        |
