@@ -177,6 +177,21 @@ def test_wrong_buffers_are_a_clear_value_error():
     net.predict(view[:4], (floats, view[4:6]))
 
 
+def test_what_may_only_be_read_is_no_output():
+    net = halves()
+    x, floats = array("b", [1, 2, 3, 4]), array("f", bytes(8))
+    constant = b"\x05\x06"
+    for wrong in (constant, memoryview(constant), 5, None):
+        try:
+            net.predict(x, (floats, wrong))
+        except TypeError:
+            pass
+        else:
+            assert False, wrong
+    assert constant == bytes([5, 6])
+    net.predict(constant + constant, (floats, bytearray(2)))
+
+
 def recurrent():
     """An SVDF with a memory of three: the sum of the last three inputs."""
     m = Model()

@@ -13,9 +13,10 @@ from.
     .engine           "native", "tflm" or "viper"
     .predict(inputs, outputs)
                       one prediction; allocates nothing. Each a buffer, or a tuple or list of as many as there are. A
-                      buffer is an array, ulab array or memoryview of its port's dtype (int8 also as plain bytes), just
-                      as long. It is read or written where it lies. ValueError where kind or length is wrong, or an
-                      output lies over another buffer; then outputs are as they were
+                      buffer is an array, flat ulab array or memoryview of its port's dtype (int8 also as plain bytes),
+                      just as long. It is read or written where it lies. ValueError where kind or length is wrong, or
+                      an output lies over another buffer, TypeError where it is no buffer or an output may only be read;
+                      then outputs are as they were
     .reset()          forget all: the states of recurrent layers become their zero points, as after open()
 """
 
