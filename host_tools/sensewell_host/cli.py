@@ -366,7 +366,7 @@ def report(
         "build/run"
     ),
 ) -> None:
-    """Judge a run and draw it: confusion matrix, scores and sources, a timeline."""
+    """Judge a run and draw it: confusion matrix, scores and sources, forecasts, a timeline."""
     from sensewell_host import report as reporter
     from sensewell_host.dataset import Dataset
     from sensewell_host.run import Record
@@ -447,6 +447,13 @@ def _show(record: Any, dataset: Any) -> Any:
     for name, one in judged.items():
         if one.rejected:
             out.print(f"{name}: " + ", ".join(f"{reason} {count:,}" for reason, count in one.rejected.items()))
+        if one.forecasts is not None:
+            about = record.manifest["model"].get("forecast")
+            out.print(
+                f"{name}: " + one.forecasts.text(record.manifest["channels"][about["channel"]]["name"])
+                if about
+                else "the bundle answers with values and does not say of what: there is no truth to hold them against"
+            )
     return judged
 
 

@@ -165,8 +165,7 @@ def results_table(judged: dict[str, report.Judged]) -> Table:
         table.add_row(
             name,
             f"{one.model.n:,}",
-            f"{one.model.macro_f1:.3f}",
-            f"{one.published.macro_f1:.3f}",
+            *(f"{some.macro_f1:.3f}" if some.n else "-" for some in (one.model, one.published)),
             *(f"{100 * shares[source]:.0f} %" for source in sources),
             f"{100 * one.refused / max(one.samples, 1):.2f} %",
         )

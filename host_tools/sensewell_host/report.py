@@ -19,10 +19,12 @@ from sensewell_host.dataset.faults import Fault
 from sensewell_host.dataset.recording import MISSING, natural, safe_name
 from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
+from sensewell_host.forecast import Forecasts, came, classes, forecasts, is_value
 from sensewell_host.run import Record, Replayed, Way
 
 INK, SOFT, GRID = "#222222", "#6b6b6b", "#e4e4e4"
 SOURCE_COLOURS = {"model": "#0072B2", "hold": "#56B4E9", "rule": "#E69F00", "interlock": "#D55E00"}
+MOST_BLOCKS = 200  # decisions that a timeline draws one by one; of more, equal neighbours are one block
 SOURCES = tuple(SOURCE_COLOURS)  # in the order of the ids that boards send
 REASON_COLOURS = {
     "missing": "#D55E00",
@@ -113,18 +115,27 @@ def by_source(runs: Iterable[Replayed]) -> dict[str, int]:
     return dict(zip(SOURCES, counts.tolist(), strict=True))
 
 
-def model_windows(runs: Sequence[Replayed], truth: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(true class, the model's own class) of every window that the model was asked about."""
-    asked = [run.decisions["best"][run.decisions["best"] >= 0].astype(np.int64) for run in runs]
-    true = [np.full(len(found), label, np.int64) for found, label in zip(asked, truth, strict=True)]
-    return np.concatenate(true), np.concatenate(asked)
+def model_windows(
+    runs: Sequence[Replayed], truth: Sequence[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(true class, the model's own class) of every window that the model was asked about. truth: of each run, an entry
+    a decision, -1 where nobody knows: these are left out."""
+    return _known(runs, truth, "best", [run.decisions["best"] >= 0 for run in runs])
 
 
-def published(runs: Sequence[Replayed], truth: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(true class, published label) of every decision on a full window, whoever made it."""
-    labels = [run.decisions["label"][run.decisions["window"] == 1].astype(np.int64) for run in runs]
-    true = [np.full(len(found), label, np.int64) for found, label in zip(labels, truth, strict=True)]
-    return np.concatenate(true), np.concatenate(labels)
+def published(
+    runs: Sequence[Replayed], truth: Sequence[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(true class, published label) of every decision on a full window, whoever made it; truth as above."""
+    return _known(runs, truth, "label", [run.decisions["window"] == 1 for run in runs])
+
+
+def _known(
+    runs: Sequence[Replayed], truth: Sequence[NDArray[np.int64]], field: str, of: Sequence[NDArray[np.bool_]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    kept = [some & (true >= 0) for some, true in zip(of, truth, strict=True)]
+    said = [run.decisions[field][some].astype(np.int64) for run, some in zip(runs, kept, strict=True)]
+    return np.concatenate([true[some] for true, some in zip(truth, kept, strict=True)]), np.concatenate(said)
 
 
 # --- a whole run -----------------------------------------------------------------------------------------------------
@@ -143,6 +154,7 @@ class Judged:
     faults: faults.Score | None
     hidden: int  # windows published as `model` although too many of their rows were spoiled
     poor: int  # windows published as `model` below the quality limit: must not exist
+    forecasts: Forecasts | None = None  # of a bundle that answers with a value; classes are then those it comes to
 
     def shares(self) -> dict[str, float]:
         """Part of all decisions by source."""
@@ -150,15 +162,33 @@ class Judged:
         return {name: n / total for name, n in self.sources.items()}
 
 
-def truth_of(record: Record, dataset: Dataset) -> list[int]:
-    """True class of every recording of a run."""
-    classes = classes_of(record.manifest)
-    labels = [dataset.recording(name).label for name in record.recordings]
-    for name, label in zip(record.recordings, labels, strict=True):
-        if label not in classes:
-            known = ", ".join(classes)
-            raise SensewellError(f"recording {name} shows {label!r}, which the bundle does not know ({known})")
-    return [classes.index(label) for label in labels]
+def rows_of(run: Replayed, n_rows: int, planted: Sequence[Fault]) -> NDArray[np.int64]:
+    """The recording's row behind each decision."""
+    rows = faults.rows_read(planted, n_rows)
+    return rows[run.decisions["sample"].astype(np.int64)]
+
+
+def truth_of(record: Record, dataset: Dataset, way: Way) -> list[NDArray[np.int64]]:
+    """For each recording the true class at every decision: by its label, or by what a forecast was about; -1: nobody
+    knows. SensewellError where a label is none of the bundle's."""
+    labels = classes_of(record.manifest)
+    found = []
+    for name, run in zip(record.recordings, record.played[way.name], strict=True):
+        recording = dataset.recording(name)
+        true = np.full(len(run.decisions), -1, np.int64)
+        if is_value(record.manifest):
+            rows = rows_of(run, len(recording.samples), (way.faults or {}).get(name, ()))
+            counts = came(record.manifest, recording.samples, rows)
+            true = true if counts is None else classes(record.manifest, counts)
+        elif recording.label in labels:
+            true[:] = labels.index(recording.label)
+        else:
+            known = ", ".join(labels)
+            raise SensewellError(
+                f"recording {name} shows {recording.label!r}, which the bundle does not know ({known})"
+            )
+        found.append(true)
+    return found
 
 
 def classes_of(manifest: dict[str, Any]) -> list[str]:
@@ -169,21 +199,26 @@ def classes_of(manifest: dict[str, Any]) -> list[str]:
 
 def judge(record: Record, dataset: Dataset) -> dict[str, Judged]:
     """{way: how it went}."""
-    truth = truth_of(record, dataset)
     n_classes = len(classes_of(record.manifest))
     length, limit = (record.manifest["window"][key] for key in ("length", "min_quality_pct"))
     found = {}
     for way in record.ways:
         runs = record.played[way.name]
+        truth = truth_of(record, dataset, way)
         verdicts = np.concatenate([run.verdicts() for run in runs])
         score: faults.Score | None = None
+        values: Forecasts | None = None
         hidden = poor = 0
         for name, run in zip(record.recordings, runs, strict=True):
-            n_rows = len(dataset.recording(name).samples)
+            samples = dataset.recording(name).samples
+            n_rows = len(samples)
             planted = (way.faults or {}).get(name, ())
             if way.faults is not None:
                 one = scored(run, n_rows, planted)
                 score = one if score is None else score + one
+            if is_value(record.manifest):
+                more = forecasts(record.manifest, samples, run, rows_of(run, n_rows, planted))
+                values = more if values is None else values + more
             hidden += hidden_windows(run, n_rows, planted, length, limit)
             model = run.decisions["source"] == SOURCES.index("model")
             poor += int(np.count_nonzero(model & (run.decisions["quality_pct"] < limit)))
@@ -197,6 +232,7 @@ def judge(record: Record, dataset: Dataset) -> dict[str, Judged]:
             faults=score,
             hidden=hidden,
             poor=poor,
+            forecasts=values,
         )
     return found
 
@@ -245,10 +281,12 @@ def timeline(record: Record, dataset: Dataset, way: Way, number: int, what: str 
 
     decisions = run.decisions
     at_s = np.append(rows[decisions["sample"]] * period_s, n_rows * period_s)
-    blocks = [
-        Block(at_s[n], at_s[n + 1], manifest["labels"][decision["label"]], SOURCES[decision["source"]])
-        for n, decision in enumerate(decisions)
-    ]
+    blocks: list[Block] = []
+    for n, decision in enumerate(decisions):
+        label, source = manifest["labels"][decision["label"]], SOURCES[decision["source"]]
+        same = len(decisions) > MOST_BLOCKS and blocks and (blocks[-1].label, blocks[-1].source) == (label, source)
+        start = blocks.pop().start_s if same else at_s[n]
+        blocks.append(Block(start, at_s[n + 1], label, source))
     return Timeline(
         title=f"{recording.name} as {record.board} saw it" + (f", {what}" if what else ""),
         note="top: the signal the board read; below it what the guard refused and why, the share of good samples, "
@@ -286,35 +324,41 @@ def draw(record: Record, dataset: Dataset, judged: dict[str, Judged], folder: Pa
     folder.mkdir(parents=True, exist_ok=True)
     first = next(iter(judged))
     best = judged[first].model
-    people = ", ".join(natural({dataset.recording(name).group for name in record.recordings}))
-    paths = [folder / "confusion.png", folder / "passes.png"]
-    plot_confusion(
-        paths[0],
-        best,
-        classes_of(record.manifest),
-        f"People the model has never seen ({people}), on {record.board}",
-        f"{best.n:,} windows, macro-F1 {best.macro_f1:.3f}, accuracy {100 * best.accuracy:.1f} %; "
-        "each row: what became of one exercise",
-    )
-    plot_passes(
-        paths[1],
-        {
-            name: {
-                "model: accuracy": one.model.accuracy,
-                "model: macro-F1": one.model.macro_f1,
-                "published: accuracy": one.published.accuracy,
-                "published: macro-F1": one.published.macro_f1,
-            }
-            for name, one in judged.items()
-        },
-        {name: one.shares() for name, one in judged.items()},
-        f"People never seen, on {record.board}",
-    )
+    groups = ", ".join(natural({dataset.recording(name).group for name in record.recordings}))
+    paths = []
+    if best.n:  # else nobody knows what was true
+        paths += [folder / "confusion.png", folder / "passes.png"]
+        plot_confusion(
+            paths[0],
+            best,
+            classes_of(record.manifest),
+            f"Groups {groups} on {record.board}",
+            f"{best.n:,} windows, macro-F1 {best.macro_f1:.3f}, accuracy {100 * best.accuracy:.1f} %; "
+            "each row is one class",
+        )
+        plot_passes(
+            paths[1],
+            {
+                name: {
+                    "model: accuracy": one.model.accuracy,
+                    "model: macro-F1": one.model.macro_f1,
+                    "published: accuracy": one.published.accuracy,
+                    "published: macro-F1": one.published.macro_f1,
+                }
+                for name, one in judged.items()
+            },
+            {name: one.shares() for name, one in judged.items()},
+            f"Groups {groups} on {record.board}",
+        )
+    if best.n and is_value(record.manifest):
+        paths.append(folder / "forecast.png")
+        plot_forecast(paths[-1], record, dataset)
+    drawn = len(paths)
     for way in record.ways:
         if way.faults is not None:
             paths.append(folder / f"timeline-{safe_name(way.name)}.png")
             plot_timeline(paths[-1], timeline(record, dataset, way, telling(record, way), "faults injected"))
-    if len(paths) == 2:
+    if len(paths) == drawn:
         paths.append(folder / "timeline.png")
         plot_timeline(paths[-1], timeline(record, dataset, record.ways[0], 0))
     return paths
@@ -390,7 +434,7 @@ def plot_confusion(path: Path, result: Scores, classes: Sequence[str], title: st
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(n), [f"{name}  ({count})" for name, count in zip(classes, shown.sum(1), strict=True)])
     axes.set_xlabel("decided by the board")
-    axes.set_ylabel("what the person did (windows)")
+    axes.set_ylabel("true (windows)")
     axes.tick_params(length=0)
     for edge in axes.spines.values():
         edge.set_visible(False)
@@ -412,6 +456,47 @@ def _titles(axes: Any, title: str, note: str) -> None:
     axes.set_title(title, pad=26 if note else 8)
     if note:
         axes.text(0, 1.015, note, transform=axes.transAxes, color=SOFT, fontsize=9.5, va="bottom")
+
+
+def plot_forecast(path: Path, record: Record, dataset: Dataset) -> None:
+    """What was forecast and what came, of the recording with most forecasts as it was played first; in counts."""
+    way, made = record.ways[0], []
+    for name, run in zip(record.recordings, record.played[way.name], strict=True):
+        samples = dataset.recording(name).samples
+        rows = rows_of(run, len(samples), (way.faults or {}).get(name, ()))
+        made.append((name, forecasts(record.manifest, samples, run, rows)))
+    name, found = max(made, key=lambda one: len(one[1].row))
+    about = record.manifest["model"]["forecast"]
+    channel = record.manifest["channels"][about["channel"]]["name"]
+    period_s = rate.period_ms(rate.rate_of(record.manifest, record.manifest["name"])) / 1000
+    samples = dataset.recording(name).samples[:, about["channel"]].astype(float)
+    samples[samples == MISSING] = np.nan
+    figure, axes = _figure(12, 4.4)
+    axes.plot(np.arange(len(samples)) * period_s, samples, color=INK, linewidth=1.2, label=channel)
+    ahead_s = about["ahead"] * period_s
+    label = f"forecast, {ahead_s / 3600:g} h before" if ahead_s >= 3600 else f"forecast, {ahead_s:g} s before"
+    axes.plot(found.row * period_s, found.said, color="#0072B2", marker=".", markersize=4, linestyle="", label=label)
+    axes.set_xlabel(_time_axis(axes, len(samples) * period_s))
+    axes.set_ylabel("counts")
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper right", frameon=True, framealpha=0.85, edgecolor="none", fontsize=9)
+    _titles(axes, f"{name} on {record.board}", found.text(channel))
+    _save(figure, path)
+
+
+def _time_axis(axes: Any, span_s: float) -> str:
+    """Ticks for an axis in seconds, in the unit that is returned."""
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+    unit, unit_s = "seconds", 1
+    for name, size in (("hours", 3600), ("days", 86400)):
+        if span_s >= 3 * size:
+            unit, unit_s = name, size
+    if unit_s > 1:
+        axes.xaxis.set_major_locator(MultipleLocator(unit_s * -(-span_s // (16 * unit_s))))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / unit_s:g}"))
+    return unit
 
 
 @dataclass(frozen=True)
@@ -500,7 +585,8 @@ def plot_timeline(path: Path, line: Timeline) -> None:
     decided.set_ylim(0, 1)
     decided.set_yticks([])
     decided.set_ylabel("decided")
-    decided.set_xlabel(f"seconds   (truth: {line.truth} all the time)")
+    unit = _time_axis(decided, line.time_s[-1] - line.time_s[0])
+    decided.set_xlabel(unit + (f"   (truth: {line.truth} all the time)" if line.truth else ""))
     decided.set_xlim(line.time_s[0], line.time_s[-1])
     used = [name for name in SOURCE_COLOURS if any(block.source == name for block in line.blocks)]
     keys: list[Any] = [Patch(color=SOURCE_COLOURS[name], label=f"decision: {name}") for name in used]

@@ -152,6 +152,11 @@ def test_several_outputs_and_floats():
     net.predict((array("b", [1, 2, 4, -128]),), [floats, numbers])
     assert list(numbers) == [1, 2] and list(floats) == [0.5, -65.5]
     assert [port.dtype for port in net.outputs] == ["f", "b"] and net.outputs[0].scale == 0.0
+    meant = array("f", bytes(8))
+    net.outputs[0].dequantise(floats, meant)  # they mean themselves
+    assert list(meant) == [0.5, -65.5]
+    net.outputs[0].quantise([1.5, -2.0], floats)
+    assert list(floats) == [1.5, -2.0]
 
 
 def test_wrong_buffers_are_a_clear_value_error():
@@ -175,6 +180,21 @@ def test_wrong_buffers_are_a_clear_value_error():
         else:
             assert False, says
     net.predict(view[:4], (floats, view[4:6]))
+
+
+def test_what_may_only_be_read_is_no_output():
+    net = halves()
+    x, floats = array("b", [1, 2, 3, 4]), array("f", bytes(8))
+    constant = b"\x05\x06"
+    for wrong in (constant, memoryview(constant), 5, None):
+        try:
+            net.predict(x, (floats, wrong))
+        except TypeError:
+            pass
+        else:
+            assert False, wrong
+    assert constant == bytes([5, 6])
+    net.predict(constant + constant, (floats, bytearray(2)))
 
 
 def recurrent():

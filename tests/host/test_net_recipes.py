@@ -365,6 +365,7 @@ def test_an_lstm_forecasts(tmp_path: Path, dataset: Dataset, monkeypatch: pytest
     assert converted.parity.differ == 0 and converted.parity.distinct > 20
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["model"]["edges_raw"] == [500] and set(manifest["model"]["give"]) == {"gain", "shift", "offset_raw"}
+    assert manifest["model"]["forecast"] == {"channel": 0, "ahead": 4}
 
 
 @needs_tensorflow

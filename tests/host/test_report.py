@@ -10,6 +10,7 @@ import pytest
 from sensewell_host import report, run
 from sensewell_host.dataset import ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.faults import Fault
+from sensewell_host.dataset.recording import MISSING
 from sensewell_host.errors import SensewellError
 
 LENGTH, HOP, LIMIT = 10, 5, 80
@@ -157,6 +158,60 @@ def test_all_plots_are_drawn(tmp_path: Path) -> None:
     paths = report.draw(whole, data, report.judge(whole, data), tmp_path)
     assert [path.name for path in paths] == ["confusion.png", "passes.png", "timeline-faulty.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+VALUED = {**MANIFEST, "model": {
+    "family": "neural", "section": "model", "n_classes": 2, "output": "value", "edges_raw": [100],
+    "forecast": {"channel": 1, "ahead": 2},
+}}  # fmt: skip
+
+
+def forecast(manifest: dict[str, object], last: int = 29) -> tuple[run.Record, Dataset]:
+    """A recording without a label, whose channel ay counts 10 more each sample; five decisions, the third is held."""
+    samples = np.zeros((30, 3), np.int16)
+    samples[:, 1] = 10 * np.arange(30)
+    samples[16, 1] = MISSING
+    rows = [(7, 0, 0, 0), (9, 1, 0, 1), (12, 1, 1, -1), (14, 1, 0, 1), (last, 1, 0, 1)]
+    made = decisions([(sample, label, 100, source, best) for sample, label, source, best in rows])
+    made["value"] = (88, 130, 130, 170, 300)
+    runs = {"clean": [run.Replayed("r", made, rejections(), last + 1)]}
+    channels = tuple(ChannelInfo(name, "m/s2", 0.01) for name in ("ax", "ay", "az"))
+    whole = run.Record("unix", manifest, "", ["r"], [run.Way("clean")], runs)
+    return whole, Dataset("toy", 50, channels, (Recording("r", samples, 50, "", "2004-07"),))
+
+
+def test_forecasts_are_held_against_what_came(tmp_path: Path) -> None:
+    whole, data = forecast(VALUED)
+    one = report.judge(whole, data)["clean"]
+    found = one.forecasts
+    # of row 14 there is no truth (16 is missing), nor of the last row; a held value is no forecast
+    assert found is not None and found.row.tolist() == [9, 11]
+    assert found.said.tolist() == [88, 130] and found.came.tolist() == [90, 110] and found.stays.tolist() == [70, 90]
+    assert found.mean_error == 11 and found.persistence == 20
+    assert found.text("ay") == (
+        "2 forecasts of ay, mean error 11.0 counts; persistence (it stays as it is) 20.0: 45 % less"
+    )
+    # classes are those that what came lies in: 90 and 110 and (held) 140, about an edge at 100
+    assert one.model.n == 2 and one.model.accuracy == 1 and one.published.n == 3
+    names = [path.name for path in report.draw(whole, data, {"clean": one}, tmp_path)]
+    assert names == ["confusion.png", "passes.png", "forecast.png", "timeline.png"]
+
+
+def test_rows_lost_in_a_gap_are_not_counted_into_a_forecast() -> None:
+    whole, data = forecast(VALUED, last=24)
+    whole.ways[0] = run.Way("clean", {"r": [Fault("gap", -1, 2, 5)]})
+    found = report.judge(whole, data)["clean"].forecasts
+    assert found is not None and found.row.tolist() == [14, 21]  # sample 7 is row 12, sample 14 row 19; 9 is about 16
+    assert found.came.tolist() == [140, 210]
+
+
+def test_a_value_of_unknown_meaning_is_not_judged(tmp_path: Path) -> None:
+    about = {key: value for key, value in VALUED["model"].items() if key != "forecast"}  # type: ignore[attr-defined]
+    whole, data = forecast({**VALUED, "model": about})
+    one = report.judge(whole, data)["clean"]
+    assert one.model.n == one.published.n == 0 and one.sources["model"] == 4
+    assert one.forecasts is not None and one.forecasts.text("it") == "no forecast of it whose truth was recorded"
+    assert [path.name for path in report.draw(whole, data, {"clean": one}, tmp_path)] == ["timeline.png"]
 
 
 def line(letter: str, content: bytes) -> str:

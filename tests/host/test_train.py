@@ -589,6 +589,13 @@ def test_there_is_no_recipe_without_a_file(tmp_path: Path) -> None:
         Recipe.load(tmp_path)
 
 
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*/model.toml")), ids=lambda path: path.parent.name)
+def test_every_recipe_can_be_read_and_keeps_its_groups_apart(path: Path) -> None:
+    """Also those that extend another one, which may have grown a key that they cannot have."""
+    recipe = Recipe.load(path)
+    assert recipe.name == path.parent.name and not set(recipe.train) & set(recipe.test)
+
+
 def test_the_watch_recipe_is_sound_and_keeps_its_people_apart() -> None:
     recipe = Recipe.load(WATCH)
     assert set(recipe.test) == {"8", "9", "10"} and not set(recipe.train) & set(recipe.test)

@@ -1,7 +1,7 @@
 /* int8 networks: a .tflite file, proven sound, then run where it lies. Bit for bit what TensorFlow Lite Micro computes.
  *
  * Arithmetic: the TFLite quantisation specification. Weights are never copied. Knows nothing of MicroPython: the same
- * files serve boards and PCs. No static data, no allocation, no floats, no 64-bit division: nothing to link with.
+ * files serve boards and PCs. No variables of its own, no allocation, no floats, no 64-bit division: nothing to link with.
  * Little-endian machines only, as all boards are.
  *
  * The way: measure() says how much memory a net needs; prepare() fills it; bind() every input and output; predict().

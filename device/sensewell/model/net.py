@@ -32,6 +32,7 @@ except ImportError:  # CPython: the same source, word by word
 #                value = clamp16(((q - zero point) * gain + half >> shift) + offset_raw), in counts.
 #                scores[0] = value, scores[k] = value - edges_raw[k - 1]; score_total 0: there is no confidence.
 #                Class: how many edges are not above the value. The decision carries the value: model/value.py
+#                `forecast`: of which `channel`, and how many rows `ahead` of the window's last: for the host's reports
 #
 # States of recurrent layers are forgotten before each prediction: an answer depends on its window alone.
 # Refused (the rules decide then): neural.<what>, see build/neural.py; model.input, .outputs: numbers, kinds or scales

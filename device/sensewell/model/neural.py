@@ -13,9 +13,10 @@ from.
     .engine           "native", "tflm" or "viper"
     .predict(inputs, outputs)
                       one prediction; allocates nothing. Each a buffer, or a tuple or list of as many as there are. A
-                      buffer is an array, ulab array or memoryview of its port's dtype (int8 also as plain bytes), just
-                      as long. It is read or written where it lies. ValueError where kind or length is wrong, or an
-                      output lies over another buffer; then outputs are as they were
+                      buffer is an array, flat ulab array or memoryview of its port's dtype (int8 also as plain bytes),
+                      just as long. It is read or written where it lies. ValueError where kind or length is wrong, or
+                      an output lies over another buffer, TypeError where it is no buffer or an output may only be read;
+                      then outputs are as they were
     .reset()          forget all: the states of recurrent layers become their zero points, as after open()
 """
 
@@ -58,16 +59,19 @@ class Port:
 
     def quantise(self, values, out):
         """Numbers of `values` as this port has them, into `out`: rounded to nearest, halves away from zero; clamped."""
-        low, high = {"b": (-128, 127), "B": (0, 255), "h": (-32768, 32767)}[self.dtype]
+        high = {"b": 127, "B": 255, "h": 32767}.get(self.dtype, 0x7FFFFFFF)
+        low = 0 if self.dtype == "B" else -1 - high
         for i, value in enumerate(values):
-            value /= self.scale
-            value = int(value + 0.5 if value >= 0 else value - 0.5) + self.zero_point
-            out[i] = low if value < low else high if value > high else value
+            if self.scale:
+                value /= self.scale
+                value = int(value + 0.5 if value >= 0 else value - 0.5) + self.zero_point
+                value = low if value < low else high if value > high else value
+            out[i] = value
 
     def dequantise(self, numbers, out):
         """What `numbers` of this port mean, into `out`, an array of floats."""
         for i, number in enumerate(numbers):
-            out[i] = (number - self.zero_point) * self.scale
+            out[i] = (number - self.zero_point) * self.scale if self.scale else number
 
     def blame(self, wrong):
         """ValueError for what the native module says of a buffer: -2 its kind, -3 its length, else its place."""

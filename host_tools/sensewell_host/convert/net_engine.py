@@ -6,11 +6,8 @@ Knows .tflite files; must not know Keras, classes or manifests.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
 from array import array
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 from sensewell_host.c_kernels import use_neural
 from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
+from sensewell_host.quiet import quiet
 
 DTYPES = {"b": np.int8, "h": np.int16}
 
@@ -57,7 +55,7 @@ def reference(data: bytes, q: NDArray[np.int8]) -> NDArray[Any]:
             f"clone: -e '.[neural]'); Python says: {error}"
         ) from error
     try:
-        with _silence():
+        with quiet():  # it prints from C when it refuses
             net = runtime.Interpreter.from_bytes(data, arena_size=10 * len(data) + 400_000)
     except RuntimeError as error:
         raise SensewellError(f"TensorFlow Lite Micro refuses this network: {error}") from error
@@ -69,16 +67,3 @@ def reference(data: bytes, q: NDArray[np.int8]) -> NDArray[Any]:
         net.invoke()
         found.append(np.asarray(net.get_output(0)).reshape(-1).copy())
     return np.array(found)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """What the interpreter prints from C when it refuses."""
-    kept = os.dup(2)
-    with open(os.devnull, "w") as null:
-        os.dup2(null.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

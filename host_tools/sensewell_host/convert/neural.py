@@ -283,7 +283,8 @@ def _entry(trained: Trained, final: Int8Net, limit: float) -> dict[str, Any]:
     if about["output"] == "anomaly":
         entry["error"] = final.error(limit)
     elif about["output"] == "value":
-        entry |= {"give": final.give(), "edges_raw": about["edges_raw"]}
+        of = {"channel": about["target"], "ahead": about["ahead"]}
+        entry |= {"give": final.give(), "edges_raw": about["edges_raw"], "forecast": of}
     return entry
 
 

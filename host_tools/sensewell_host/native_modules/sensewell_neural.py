@@ -55,6 +55,8 @@ def reset(_model: Any, net: Any, arena: Any) -> None:
 def bind(net: Any, number: int, buffer: Any) -> int:
     """0, or what sw_neural_bind() says."""
     view = memoryview(buffer)
+    if view.readonly and number >= int.from_bytes(net[28:30], "little"):  # n_inputs of sw_head, as module.c asks it
+        raise TypeError("an output that may only be read")
     form = 1 if isinstance(buffer, (bytes, bytearray)) else ord(view.format[-1])
     wrong: int = _c.sw_neural_bind(address(net), number, address(buffer) if view.nbytes else 0, view.nbytes, form)
     return wrong

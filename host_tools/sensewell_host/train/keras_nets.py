@@ -9,7 +9,6 @@ import importlib
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensewell_host.errors import SensewellError
+from sensewell_host.quiet import quiet
 
 Floats = NDArray[np.float32]
 Weights = list[NDArray[Any]]
@@ -30,7 +30,7 @@ def tensorflow() -> Any:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its sums depend on the machine
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
-        with _silence():
+        with quiet():  # its C++ prints before it knows its log level
             tf: Any = importlib.import_module("tensorflow")
             importlib.import_module("keras")
     except ImportError as error:
@@ -38,19 +38,6 @@ def tensorflow() -> Any:
     tf.config.experimental.enable_op_determinism()
     tf.get_logger().setLevel("ERROR")  # each net is traced anew, and it warns of that
     return tf
-
-
-@contextmanager
-def _silence() -> Any:
-    """What TensorFlow's C++ prints when it is loaded, before it knows its log level."""
-    kept = os.dup(2)
-    with open(os.devnull, "w") as null:
-        os.dup2(null.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def shape_of(layers: Mapping[str, Any], length: int, width: int) -> tuple[int, ...]:

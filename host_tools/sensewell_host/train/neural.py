@@ -498,6 +498,8 @@ def _write(
         "limit_quantile": net.limit_quantile,
         "margin": net.margin,
         "edges_raw": list(net.edges_raw),
+        "target": net.target,
+        "ahead": net.ahead,
     }
     try:
         folder = out_dir / "net"

@@ -52,6 +52,8 @@ def reset(model: Any, net: Any, arena: Any) -> None:
 
 
 def bind(net: Any, number: int, buffer: Any) -> int:
+    if memoryview(buffer).readonly and number >= int.from_bytes(net[28:30], "little"):  # n_inputs of sw_head
+        raise TypeError("an output that may only be read")
     form = 1 if isinstance(buffer, bytearray) else ord(memoryview(buffer).format[-1])
     return _c.sw_neural_bind(_at(net), number, _at(buffer), _size(buffer), form)
 
