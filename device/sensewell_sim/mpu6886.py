@@ -21,7 +21,8 @@ _SLEEP = const(0x40)
 
 
 class Mpu6886(Simulated):
-    """who: of WHO_AM_I, 0x19, or 0x68 for the MPU-6050, 0x70 for the MPU-6500. levels: ax ay az in mg, gx gy gz in 0.1 degree/s."""
+    """who: of WHO_AM_I, 0x19, or 0x68 for the MPU-6050, 0x70 for the MPU-6500. levels: ax ay az in mg, gx gy gz in
+    0.1 degree/s."""
 
     IDENTITY = _WHO_AM_I
     n_channels = 6

@@ -43,8 +43,8 @@ import setup
 print("N", repr([one[0] for one in getattr(setup, "CHANNELS", ())]))
 """
 
-# Rows of counts as setup.py's sensor gives them, each new one once. A part has no reading when it has just been started:
-# such rows count only after WARM_MS, as what is missing then is missing
+# Rows of counts as setup.py's sensor gives them, each new one once. A part that has just been started has no reading:
+# such rows count only from WARM_MS on
 _SAMPLE = """
 import time
 from array import array

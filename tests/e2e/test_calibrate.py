@@ -141,7 +141,7 @@ def test_a_sensor_that_gives_nothing_new_is_said(address: str, monkeypatch: pyte
         monkeypatch.setattr(calibrate, "WARM_MS", 20)
         monkeypatch.setattr(calibrate, "MOST_MS", 1)
         wire.put("/setup.py", SETUP.replace("self.left -= 1", "pass").encode())
-        with pytest.raises(SensewellError, match="expected 10 samples, the sensor gave 1 within 0.12 s"):
+        with pytest.raises(SensewellError, match="expected 10 samples, the sensor gave 1 within"):
             calibrate.sample(wire, 3, 10)
         wire.put("/setup.py", SETUP.encode())
 

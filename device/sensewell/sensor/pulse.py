@@ -24,8 +24,8 @@ class Pulse(Part):
     """pin: with irq(handler, trigger); trigger: as the pin wants it (Pin.IRQ_FALLING). us: a clock, ticks in us.
 
     Channels: n, pulses since the last read(), at most 32767; rate, `step` Hz a count, of the pulses since then: periods
-    by their own time, and 0 where none was complete for `silent_ms`, or nobody read for 500 s. least_us: closer pulses are bounces, `bounces`
-    counts them.
+    by their own time, and 0 where none was complete for `silent_ms` or nobody read for 500 s. least_us: closer pulses
+    are bounces, `bounces` counts them.
     """
 
     n_channels = 2
