@@ -135,6 +135,25 @@ def test_a_driver_that_measures_more_slowly_than_it_is_asked_gives_each_reading_
     assert rows.shape == (20, 3) and abs(rows[:, 0].mean() - 2508) < 20 and (rows[1:] != rows[:-1]).any(axis=1).all()
 
 
+def test_two_points_may_be_below_zero(address: str, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect(address) as wire:
+        put_face(wire, "+y")
+    faces = iter(("+y", "-y"))
+    held: list[Board] = []
+    sampled = calibrate.channels_of
+    monkeypatch.setattr(calibrate, "channels_of", lambda wire: held.append(wire) or sampled(wire))
+    monkeypatch.setattr(calibrate_commands.typer, "prompt", lambda *_, **__: put_face(held[0], next(faces)))
+    arguments = ["calibrate", "two-point", "ax", "-1", "1", "-p", address, "--bundle", str(bundle), "--samples", "10"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    with connect(address) as wire:
+        found = calibrate.read(wire)
+        calibrate.clear(wire)
+    assert found and found["channels"]["ax"] == {"offset_raw": 100, "gain_q12": 4096}
+    refused = CliRunner().invoke(app, [*arguments, "--sample", "3"])
+    assert refused.exit_code == 2
+
+
 def test_a_sensor_that_gives_nothing_new_is_said(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with connect(address) as wire:
         put_face(wire, "+x")
