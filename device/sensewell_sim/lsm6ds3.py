@@ -20,13 +20,14 @@ _PERIOD_US = const(2404)  # 416 Hz
 
 
 class Lsm6ds3(Simulated):
-    """levels: ax ay az in mg, gx gy gz in 0.1 degree/s."""
+    """levels: ax ay az in mg, gx gy gz in 0.1 degree/s. push_mg: of the self-test."""
 
     IDENTITY = _WHO_AM_I
     POWER_UP = bytes((_WHO_AM_I, 0x69, 0x12, 0x04))
     n_channels = 6
 
     def __init__(self, address=0x6A, levels=(20, -30, 1000, 5, -5, 10), noise=15):
+        self.push_mg = 500
         super().__init__(address, levels, noise)
 
     def _before_read(self, register, n):
@@ -41,7 +42,7 @@ class Lsm6ds3(Simulated):
             while i < 3:
                 value = self.out[i] * 1000 // ug
                 if r[_CTRL5_C] & 3:
-                    value += 500000 // ug
+                    value += self.push_mg * 1000 // ug
                 self.little(_ACCEL + 2 * i, near(value))
                 i += 1
             range_n = 1 << (r[_CTRL2_G] >> 2 & 3)

@@ -21,7 +21,8 @@ _SLEEP = const(0x40)
 
 
 class Mpu6886(Simulated):
-    """who: of WHO_AM_I, 0x19, or 0x68 for the MPU-6050. levels: ax ay az in mg, gx gy gz in 0.1 degree/s."""
+    """who: of WHO_AM_I, 0x19, or 0x68 for the MPU-6050, 0x70 for the MPU-6500. levels: ax ay az in mg, gx gy gz in
+    0.1 degree/s."""
 
     IDENTITY = _WHO_AM_I
     n_channels = 6
@@ -29,9 +30,10 @@ class Mpu6886(Simulated):
     def __init__(self, address=0x68, who=0x19, levels=(20, -30, 1000, 5, -5, 10), noise=15):
         self.who = who
         # asleep; factory values of the self-test: code 100 each, or the 6050's 16
-        codes = (0x0D, 0x90, 0x0E, 0x90, 0x0F, 0x90, 0x10, 0) if who == 0x68 else (0, 100, 1, 100, 2, 100)
+        codes = (0x0D, 0x90, 0x0E, 0x90, 0x0F, 0x90, 0x10, 0)
         if who != 0x68:
-            codes += (0x0D, 100, 0x0E, 100, 0x0F, 100)
+            at = 0x50 if who == 0x19 else 0
+            codes = (at, 100, at + 1, 100, at + 2, 100, 0x0D, 100, 0x0E, 100, 0x0F, 100)
         self.POWER_UP = bytes((_WHO_AM_I, who, _PWR_MGMT_1, 0x40 if who == 0x68 else 0x41) + codes)
         super().__init__(address, levels, noise)
 

@@ -33,6 +33,8 @@ FACES = ("+x", "-x", "+y", "-y", "+z", "-z")  # which axis of the device points 
 MOVED = 0.03  # of 1 g: a standard deviation above it is no device at rest
 ASKEW = 0.27  # tan 15 degrees: what another axis may see of the one that points up
 GAIN = (0.7, 1.3)  # no accelerometer is further off
+WARM_MS = 3000  # within which every part has its first reading
+MOST_MS = 1000  # from one new reading of a part to the next
 
 Raw = NDArray[np.int16]
 
@@ -41,17 +43,26 @@ import setup
 print("N", repr([one[0] for one in getattr(setup, "CHANNELS", ())]))
 """
 
-# Rows of counts as setup.py's sensor gives them, at a pace that any sensor keeps
+# Rows of counts as setup.py's sensor gives them, each new one once. A part that has just been started has no reading:
+# such rows count only from WARM_MS on
 _SAMPLE = """
 import time
 from array import array
 import setup
 _sensor = setup.sensor()
 _row = array("h", [-32768] * {n})
-for _ in range({samples}):
-    if _sensor.read(_row) < 0:
+_begin = time.ticks_ms()
+_left = {samples}
+_last = None
+while _left:
+    _t = _sensor.read(_row)
+    _spent = time.ticks_diff(time.ticks_ms(), _begin)
+    if _t < 0 or _spent > {most_ms}:
         break
-    print("R", repr(tuple(_row)))
+    if _t != _last and (_last is not None or _spent > {warm_ms} or min(_row) > -32768):
+        print("R", repr(tuple(_row)))
+        _last = _t
+        _left -= 1
     time.sleep_ms({pause_ms})
 """
 
@@ -68,13 +79,14 @@ def channels_of(board: Board) -> tuple[str, ...]:
 
 
 def sample(board: Board, n_channels: int, samples: int = 100, pause_ms: int = 5, missing: bool = False) -> Raw:
-    """Counts of the board's sensor now: int16 (samples, n_channels). SensewellError if a reading is missing, unless
-    `missing` allows it."""
-    code = _SAMPLE.format(n=n_channels, samples=samples, pause_ms=pause_ms)
-    said = _run(board, code, 30 + samples * max(1.0, pause_ms / 500))
+    """Counts of the board's sensor now: int16 (samples, n_channels), new ones only. SensewellError if a reading is
+    missing, unless `missing` allows it, or if they come more slowly than one a second or two pauses."""
+    most_ms = WARM_MS + samples * max(MOST_MS, 2 * pause_ms)
+    code = _SAMPLE.format(n=n_channels, samples=samples, pause_ms=pause_ms, warm_ms=WARM_MS, most_ms=most_ms)
+    said = _run(board, code, 30 + most_ms / 1000)
     rows = np.array([ast.literal_eval(line) for line in said], np.int16)
     if len(rows) < samples:
-        raise SensewellError(f"expected {samples} samples, the sensor gave {len(rows)}")
+        raise SensewellError(f"expected {samples} samples, the sensor gave {len(rows)} within {most_ms / 1000:g} s")
     lost = int((rows == MISSING).any(axis=1).sum())
     if lost and not missing:
         raise SensewellError(f"{lost} of {samples} samples have no reading: see to the sensor's wiring first")

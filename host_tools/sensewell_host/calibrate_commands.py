@@ -54,7 +54,7 @@ def imu(
     console.print(f"what remains is at most {left * 1000:.1f} mg on a face", highlight=False)
 
 
-@app.command("two-point")
+@app.command("two-point", context_settings={"ignore_unknown_options": True})  # -10 is a value
 def two_point(
     channel: Annotated[str, typer.Argument(help="The channel.")],
     low: Annotated[float, typer.Argument(help="The true value at the first point, in the bundle's unit.")],

@@ -34,7 +34,6 @@ from sensewell_host.report import spans
 from sensewell_host.run import Replayed
 
 MODEL, HOLD, RULE, INTERLOCK = range(4)  # sources, as boards number them
-VARIANTS = ("model + rules", "rules alone", "model alone")
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,12 @@ def published(run: Replayed) -> Track:
 def alone(run: Replayed) -> Track:
     """What the model by itself said: its own class of every window, neither smoothed nor doubted."""
     made = run.decisions[run.decisions["best"] >= 0]
-    rows = made["sample"].astype(np.int64)
-    return Track(rows, made["best"].astype(np.int64), np.zeros(len(made), np.int64), rows)
+    return windows(made["sample"].astype(np.int64), made["best"].astype(np.int64))
+
+
+def windows(rows: NDArray[np.int64], classes: NDArray[np.int64]) -> Track:
+    """What some model by itself said of each window; rows: the last one of each."""
+    return Track(rows, classes, np.full(len(rows), MODEL), rows)
 
 
 def judge(

@@ -23,6 +23,9 @@ def evaluate(
         str | None, typer.Option("--board", "-b", help="A virtual board that runs, or an address. None: this PC.")
     ] = None,
     train: Annotated[bool, typer.Option("--train", help="The training groups instead of those held out.")] = False,
+    linear: Annotated[
+        bool, typer.Option("--linear", help="Beside them a linear model of the same features, fitted here.")
+    ] = False,
     folder: Annotated[Path | None, typer.Option("--out", "-o", help="Default: build/evaluate/NAME.")] = None,
 ) -> None:
     """Replay long recordings through the bundle on a board and count what people would: false alarms, missed events,
@@ -37,6 +40,7 @@ def evaluate(
     from sensewell_host.evaluate_plot import draw
     from sensewell_host.rest import split_recordings
     from sensewell_host.stages import folder_of, recipe_path
+    from sensewell_host.train.linear import said_of
     from sensewell_host.train.recipe import Recipe
     from sensewell_host.train.run import load_dataset
 
@@ -57,6 +61,7 @@ def evaluate(
         }
         way = runner.Way("plain", calibration=by_name)
     tapes = joined(chosen)
+    baseline = said_of(recipe, dataset, tapes) if linear else []
     bundle = folder_of(model) / f"{recipe.name}.swb"
     with ExitStack() as stack:
         at = stack.enter_context(connect(one_address(port, board))) if port or board else None
@@ -83,6 +88,8 @@ def evaluate(
     }
     if recipe.family == "none":
         tracks = {"rules alone": tracks["rules alone"]}
+    if linear:
+        tracks["linear alone"] = [judge.windows(*said) for said in baseline]
     labels = manifest["labels"]
     figures = {
         name: judge.judge(tapes, of, labels, recipe.evaluate.alarm, recipe.fallback, recipe.evaluate.grace_s)

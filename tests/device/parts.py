@@ -49,6 +49,9 @@ class World:
 
         self._on_bus(Mpu6886(who=who), Mpu6050)
 
+    def _mpu6500(self):
+        self._mpu6050(0x70)
+
     def _mpu6886(self):
         self._mpu6050(0x19)
 

@@ -245,7 +245,7 @@ def pairs(world):
 
 
 def test_self_tests_pass_on_a_sound_part_and_refuse_another():
-    for name in ("mpu6050", "mpu6886", "lsm6ds3", "adxl345"):
+    for name in ("mpu6050", "mpu6500", "mpu6886", "lsm6ds3", "adxl345"):
         world = World(name)
         world.part.noise = 2
 
@@ -276,8 +276,36 @@ def stiff(world):
     return world.sensor
 
 
+def test_the_least_shift_of_a_self_test_is_each_parts_own():
+    for identity, taken in ((0x69, False), (0x6A, False), (0x6C, True)):
+        world = World("lsm6ds3")
+        world.part.noise = 0
+        world.part.identity = identity
+        world.part.push_mg = 60
+
+        def pause(ms, world=world):
+            world.us += ms * 1000
+
+        if taken:
+            assert world.sensor.self_test(sleep_ms=pause)[0] == 245
+        else:
+            refused("sensor.self_test", world.sensor.self_test, sleep_ms=pause)
+
+
 def test_other_parts_look_at_themselves_as_far_as_they_can():
-    assert World("sht3x").sensor.self_test() == 0x10
+    world = World("sht3x")
+
+    def pause(ms):
+        world.us += ms * 1000
+
+    assert world.sensor.self_test(pause) == 0x10
+    world.part.frozen = True
+    refused("sensor.timeout", world.sensor.self_test, lambda ms: None)
+    try:
+        world.sensor.self_test(pause)
+        raise AssertionError("taken")
+    except OSError:
+        pass
     assert World("ina219").sensor.self_test() == 0x3DDF
     assert World("ds18b20").sensor.self_test()[7] == 0x10
     assert World("adc").sensor.self_test()[1] // 100 == (20000 - 32768) // 100
@@ -293,6 +321,17 @@ def test_settings_that_no_part_has_are_refused():
     ):  # fmt: skip
         refused("sensor.setting", make)
     refused("sensor.id", Ds18b20(World("ds18b20").part, rom=b"\x10\1\2\3\4\5\6\7").read, array("h", [0]))
+
+
+def test_bits_that_a_ds18b20_leaves_undefined_are_no_reading():
+    world = World("ds18b20")
+    world.part.noise = 0
+    world.part.levels[0] = 403
+    sensor = world.sensor = Ds18b20(world.part, bits=9, clock=world.now_ms)
+    assert world.run(3) == ["", "", ""] and world.row[0] == 400
+    world.part.levels[0] = -161
+    world.run(3)
+    assert world.row[0] == -168 and sensor.starts == 1
 
 
 def test_a_part_found_by_its_rom_is_read_alone():
@@ -327,6 +366,23 @@ def test_pulses_are_counted_and_rated_by_their_own_time():
     world.us += 1500000
     world.sensor.read(world.row)
     assert list(world.row) == [0, 0]
+
+
+def test_a_pulse_after_a_long_silence_has_no_rate():
+    world = World("pulse")
+    world.step()
+    world.part.pulse()
+    world.step()
+    for _ in range(108):  # ticks in us wrap around and are a few ms on
+        world.us += 9942100
+        world.sensor.read(world.row)
+    world.part.pulse()
+    world.sensor.read(world.row)
+    assert list(world.row) == [1, 0]
+    world.us += 8000
+    world.part.pulse()
+    world.sensor.read(world.row)
+    assert list(world.row) == [1, 1250]
 
 
 def test_bounces_are_no_pulses():

@@ -13,6 +13,7 @@ from sensewell_host import calibrate, calibrate_commands
 from sensewell_host.board import Board, connect, virtual
 from sensewell_host.cli import app
 from sensewell_host.deploy import deploy
+from sensewell_host.errors import SensewellError
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.skipif(not virtual.is_built("virt_c3"), reason="virt_c3 is not built: make board-virt_c3")
@@ -103,6 +104,65 @@ def test_the_command_asks_for_each_face_and_the_board_applies_it(
             "print(list(node.pipeline.row))"
         )
         assert json.loads(said) == [0, -4000, 0]
+
+
+DRIVER = """
+BOARD = "virt_c3"
+CHANNELS = [("t", "degC"), ("p", "Pa"), ("rh", "%")]
+def sensor():
+    from sensewell.sensor.bme280 import Bme280
+    from sensewell_sim.bme280 import Bme280 as Part
+    from sensewell_sim.bus import Bus
+    return Bme280(Bus(Part()))
+def outputs():
+    return ()
+"""
+
+
+def test_a_driver_that_measures_more_slowly_than_it_is_asked_gives_each_reading_once(
+    address: str, bundle: Path, tmp_path: Path
+) -> None:
+    setup = tmp_path / "setup.py"
+    setup.write_text(DRIVER)
+    with connect(address) as wire:
+        before = wire.get("/setup.py")
+        deploy(wire, bundle, setup=setup, unsigned=True)
+        rows = calibrate.sample(wire, len(calibrate.channels_of(wire)), 20, 1)
+        wire.put("/setup.py", DRIVER.replace("Part())", "Part(address=0x77))").encode())
+        with pytest.raises(SensewellError, match=r"sensor fails.*sensor\.nack"):
+            calibrate.sample(wire, 3, 20)
+        wire.put("/setup.py", before)
+    assert rows.shape == (20, 3) and abs(rows[:, 0].mean() - 2508) < 20 and (rows[1:] != rows[:-1]).any(axis=1).all()
+
+
+def test_two_points_may_be_below_zero(address: str, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect(address) as wire:
+        put_face(wire, "+y")
+    faces = iter(("+y", "-y"))
+    held: list[Board] = []
+    sampled = calibrate.channels_of
+    monkeypatch.setattr(calibrate, "channels_of", lambda wire: held.append(wire) or sampled(wire))
+    monkeypatch.setattr(calibrate_commands.typer, "prompt", lambda *_, **__: put_face(held[0], next(faces)))
+    arguments = ["calibrate", "two-point", "ax", "-1", "1", "-p", address, "--bundle", str(bundle), "--samples", "10"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    with connect(address) as wire:
+        found = calibrate.read(wire)
+        calibrate.clear(wire)
+    assert found and found["channels"]["ax"] == {"offset_raw": 100, "gain_q12": 4096}
+    refused = CliRunner().invoke(app, [*arguments, "--sample", "3"])
+    assert refused.exit_code == 2
+
+
+def test_a_sensor_that_gives_nothing_new_is_said(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect(address) as wire:
+        put_face(wire, "+x")
+        monkeypatch.setattr(calibrate, "WARM_MS", 20)
+        monkeypatch.setattr(calibrate, "MOST_MS", 1)
+        wire.put("/setup.py", SETUP.replace("self.left -= 1", "pass").encode())
+        with pytest.raises(SensewellError, match="expected 10 samples, the sensor gave 1 within"):
+            calibrate.sample(wire, 3, 10)
+        wire.put("/setup.py", SETUP.encode())
 
 
 def test_at_rest_what_a_board_reads_becomes_0(address: str, bundle: Path, tmp_path: Path) -> None:

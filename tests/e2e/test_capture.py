@@ -316,3 +316,26 @@ def test_a_driver_that_setup_py_names_is_brought_and_says_its_channels(
     info = dataset.channels[0]
     first = int(table(tmp_path)[0]["v0"]) * info.scale + info.offset
     assert abs(first - 30016 / 65535 * 3.3) < 0.01
+
+
+def test_what_an_earlier_capture_has_left_does_not_hide_the_boards_own_modules(
+    running: virtual.VirtualBoard, tmp_path: Path
+) -> None:
+    own = "class Sensor:\n    n = 0\n    def read(self, row):\n        self.n += 1\n        row[0] = self.n\n"
+    files = {
+        "/capture/sensewell/__init__.py": b"", "/lib/sensewell/__init__.py": b"",
+        "/lib/sensewell/own.py": (own + "        return self.n\n").encode(),
+        "/setup.py": b"def sensor():\n    from sensewell.own import Sensor\n    return Sensor()\n",
+    }  # fmt: skip
+    with connect(running.address) as wire:
+        for path, content in files.items():
+            wire.mkdirs(path.rpartition("/")[0] or "/")
+            wire.put(path, content)
+    try:
+        given = plan(tmp_path, sensor=None, channels=(ChannelInfo("n", "", 1.0),), seconds=0.2)
+        result = Capture(given).run(running.address)
+    finally:
+        with connect(running.address) as wire:
+            for path in files:
+                wire.remove(path)
+    assert result.errors == 0 and result.rows + result.lost == 20

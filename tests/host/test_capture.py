@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -156,11 +157,67 @@ def test_channels_are_those_of_the_user_the_sensor_or_numbered() -> None:
         channels_of(of([{"name": "t"}], 2))
 
 
+class Clock:
+    """MicroPython's `time` where it only goes on while somebody sleeps or a sensor takes its time."""
+
+    us = 1000
+
+    def ticks_us(self) -> int:
+        return self.us
+
+    def sleep_us(self, us: int) -> None:
+        self.us += us
+
+
+@pytest.mark.parametrize("stalls", [{}, {3: 25_000}, {3: 25_000, 7: 58_000}, {9: 31_000}])
+def test_a_board_counts_each_period_that_was_asked_for_as_read_or_lost(
+    stalls: dict[int, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+
+    class Sensor:
+        n_channels = 2
+        reads = 0
+
+        def read(self, row: Any) -> int:
+            clock.us += stalls.get(self.reads, 0)
+            self.reads += 1
+            return self.reads
+
+    monkeypatch.setitem(sys.modules, "time", clock)  # type: ignore[arg-type]
+    monkeypatch.setattr(sys.implementation, "_machine", "m", raising=False)
+    board: dict[str, Any] = {}
+    exec(wire.SCRIPT.read_text(), board)
+    board["stream"](Sensor(), None, 2, 10_000, 10, 4, False)
+    monkeypatch.undo()
+    lines, _, rows = listen(10_000)
+    for line in capsys.readouterr().out.splitlines():
+        lines(line)
+    assert lines.ended is not None and lines.damaged == 0
+    assert sum(len(one.number) for one in rows) == lines.ended[0] and sum(lines.ended[:2]) == 10
+    assert (lines.ended[1] > 0) == any(at < 9 for at in stalls)
+
+
 def test_a_sparkline_is_as_wide_as_it_may_be_and_shows_what_is_missing() -> None:
     assert sparkline([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
     assert sparkline([1, float("nan"), 1]) == "▄ ▄" and sparkline([float("nan")] * 3) == "   " and sparkline([]) == ""
     wave = sparkline(np.sin(np.arange(600) / 30).tolist())
     assert len(wave) == 60 and {"▁", "█"} <= set(wave)
+
+
+@pytest.mark.parametrize("columns", [50, 80, 200])
+def test_the_newest_values_are_to_be_seen_however_narrow_the_terminal_is(columns: int) -> None:
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(width=columns, file=nowhere, record=True)
+        live = Live(console=console, auto_refresh=False)
+        screen = Screen(live, CHANNELS, 100, 500)
+        still = [[0, 0]] * 299
+        counts = np.array([*still, [100, 100]], np.int16)
+        zeros = np.zeros(300, np.int64)
+        screen(Rows(np.arange(300), zeros, zeros, zeros.astype(np.uint8), counts), Result(rows=300), True)
+        console.print(screen.picture(Result(rows=300), True))
+        shown = [line.rstrip() for line in console.export_text().splitlines() if "\u2581" in line]
+    assert len(shown) >= 2 and all(line[-1] == "\u2588" and len(line) <= columns for line in shown), shown
 
 
 def test_the_screen_says_what_is_lost() -> None:

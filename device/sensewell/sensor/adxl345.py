@@ -142,8 +142,8 @@ class Adxl345(Part):
         return age
 
     def table(self):
-        """Datasheet: 3.9 mg a count, noise below 1 count in x and y and below 1.5 in z at 100 Hz, growing with the root
-        of the rate; saturation at 16 g."""
+        """Datasheet: 3.9 mg a count, noise 0.75 counts in x and y and 1.1 in z at 100 Hz, growing with the root of the
+        rate; saturation at 16 g."""
         noise = (self.rate_hz / 100) ** 0.5
         a = "m/s2 0.038307227 0 noise=%.3g sat_lo_raw=-4095 sat_hi_raw=4095"
         return "ax %s\nay %s\naz %s" % (a % (0.75 * noise), a % (0.75 * noise), a % (1.1 * noise))

@@ -45,6 +45,7 @@ class Ds18b20(Part):
             raise Refused("sensor.setting", "bits %r" % bits)
         self._setting = (bits - 9) << 5 | 0x1F
         self._convert_ms = _CONVERT_MS >> (12 - bits)
+        self._valid = 0x10000 - (1 << (12 - bits))
         self._data = bytearray(9)
         self._asked_ms = 0
 
@@ -89,6 +90,7 @@ class Ds18b20(Part):
         self._scratchpad()
         data = self._data
         value = data[1] << 8 | data[0]
+        value &= self._valid  # below 12 bits the part leaves the lowest undefined
         row[0] = value - 65536 if value & 0x8000 else value
         self._ask(now)
         return now

@@ -74,12 +74,13 @@ class Lsm6ds3(Part):
         return "ax %s\nay %s\naz %s\ngx %s\ngy %s\ngz %s" % (a, a, a, w, w, w)
 
     def self_test(self, **options):
-        """The shift of each channel under the built-in test force, in counts: 90..1700 mg, and 150..700 degree/s at the
-        widest range, in either direction."""
+        """The shift of each channel under the built-in test force, in counts: 90..1700 mg (from 50 on the LSM6DSO), and
+        150..700 degree/s at the widest range."""
         from sensewell.build.self_test import respond
 
         self._start()
         mg = 0.061 * self.range_g / 2
         first = bytes((_CTRL2_G, _ODR_416 | 0x0C))
-        bounds = [(90 / mg, 1700 / mg)] * 3 + [(150 / 0.07, 700 / 0.07)] * 3
+        least = 50 if self.name == "LSM6DSO" else 90
+        bounds = [(least / mg, 1700 / mg)] * 3 + [(150 / 0.07, 700 / 0.07)] * 3
         return respond(self, bytes((_CTRL5_C, _ST_BOTH)), bounds, first=first, **options)

@@ -29,7 +29,8 @@ _WHO_AM_I = const(0x75)
 _DATA_READY = const(1)
 _CLOCK_PLL = const(1)  # and awake
 _ST_GYRO = const(0x0D)  # factory values of the self-test: the 6050's four registers
-_ST_LATER = const(0)  # ... and the others': three of the gyroscope; of the accelerometer from 0x0D
+_ST_LATER = const(0)  # ... the others' three of the gyroscope; of the accelerometer from 0x0D
+_ST_6886 = const(0x50)  # ... which the 6886 has here
 
 WHO_AM_I = {0x68: "MPU-6050", 0x70: "MPU-6500", 0x71: "MPU-9250", 0x73: "MPU-9255", 0x19: "MPU-6886"}
 
@@ -103,5 +104,6 @@ class Mpu6050(Part):
             a = [4096 * 0.34 * (0.92 / 0.34) ** ((code - 1) / 30) if code else 0 for code in a]
             w = [25 * 131 * 1.046 ** ((codes[i] & 31) - 1) if codes[i] & 31 else 0 for i in range(3)]
             return a + [w[0], -w[1], w[2]]
-        codes = [self._get(_ST_GYRO + i) for i in range(3)] + [self._get(_ST_LATER + i) for i in range(3)]
+        of_gyro = _ST_6886 if self.name == "MPU-6886" else _ST_LATER
+        codes = [self._get(_ST_GYRO + i) for i in range(3)] + [self._get(of_gyro + i) for i in range(3)]
         return [2620 * 1.01 ** (code - 1) if code else 0 for code in codes]

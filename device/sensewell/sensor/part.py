@@ -58,9 +58,10 @@ def words(buffer, at: int, row, first: int, n: int, high: int):
 class Part:
     """A part on `bus`, a machine.I2C or what behaves like it. clock: ticks in ms.
 
-    Subclasses say n_channels, name, TABLE (see build/datasheet.py) and:
+    Subclasses say n_channels, name and:
         _start()            check who it is, configure it; Refused or OSError if that fails
         _fetch(row, now)    fill the row, return the sample's time; -1 if there is nothing new
+        table()             what the datasheet says of each channel: see build/datasheet.py
         config              registers and values in turns, as _start wrote them: each is looked at from time to time
     `reason`: "" or what is wrong now. `faults`: {reason: how often it was met}, `errors`: in all, `last_reason`: the
     last of them. `starts`: how often it was started.

@@ -17,14 +17,15 @@ from sensewell.refusal import Refused
 from sensewell.sensor.part import Part
 
 _T_MASK = const((1 << 30) - 1)
+_LONG_MS = const(500000)  # ticks in us wrap around after 1,073 s: a longer period must not look short
 
 
 class Pulse(Part):
     """pin: with irq(handler, trigger); trigger: as the pin wants it (Pin.IRQ_FALLING). us: a clock, ticks in us.
 
     Channels: n, pulses since the last read(), at most 32767; rate, `step` Hz a count, of the pulses since then: periods
-    by their own time, and 0 where none was complete for `silent_ms`. least_us: closer pulses are bounces, `bounces`
-    counts them.
+    by their own time, and 0 where none was complete for `silent_ms` or nobody read for 500 s. least_us: closer pulses
+    are bounces, `bounces` counts them.
     """
 
     n_channels = 2
@@ -43,9 +44,12 @@ class Pulse(Part):
         self._us = us
         self._per_us = int(1000000 / step + 0.5)  # count of one period a us
         self._n = self._last_us = self._seen_n = self._seen_us = self._rate = 0
+        self._seen_ms = 0
+        self._timed = False  # is _seen_us the time of a pulse, and not long ago?
 
     def _start(self):
-        self._n = self._seen_n = 0
+        self._n = self._seen_n = self._rate = 0
+        self._timed = False
         self.pin.irq(handler=self._pulse, trigger=self._trigger)
 
     def _pulse(self, pin):
@@ -63,12 +67,17 @@ class Pulse(Part):
             if n == self._n:
                 break
         new = (n - self._seen_n) & _T_MASK
+        if (now - self._seen_ms) & _T_MASK > _LONG_MS:
+            self._timed = False
         if new:
-            if self._seen_n:
+            self._seen_ms = now
+            self._rate = 0
+            if self._timed:
                 between = (last_us - self._seen_us) & _T_MASK
                 self._rate = self._rated(new, between)
             self._seen_n = n
             self._seen_us = last_us
+            self._timed = True
         elif (self._us() - self._seen_us) & _T_MASK > self._silent_us:
             self._rate = 0
         row[0] = new if new < 32767 else 32767

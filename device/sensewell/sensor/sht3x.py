@@ -4,11 +4,11 @@ Single shots of high repeatability: each reading is asked for, so none can be ol
 """
 
 try:
-    from time import ticks_ms
+    from time import sleep_ms, ticks_ms
 
     from micropython import const
 except ImportError:
-    from sensewell._port import micropython, ticks_ms
+    from sensewell._port import micropython, sleep_ms, ticks_ms
 
     const = micropython.const
 
@@ -80,10 +80,18 @@ class Sht3x(Part):
         return """t degC 0.01 0 noise=1.3 lo_raw=-4000 hi_raw=12500
 rh % 0.01 0 noise=2.7 lo_raw=0 hi_raw=10000 constant_lo_raw=9990 constant_hi_raw=10000"""
 
-    def self_test(self):
-        """The status word (0 is as it should be): both the last command and its checksum were taken."""
-        status = self.status()
+    def self_test(self, sleep_ms=sleep_ms):
+        """The status word, under its CRC: whether the last command and its checksum were taken. Then one reading."""
+        from sensewell.sensor.part import row_of
+
         self._up = False
+        status = self.status()
         if status & 3:
             raise Refused("sensor.self_test", "status 0x%04x" % status)
-        return status
+        self._start()
+        row = row_of(self)
+        for _ in range(10):
+            sleep_ms(_SHOT_MS)
+            if self._fetch(row, self.clock() & _T_MASK) >= 0:
+                return status
+        raise Refused("sensor.timeout", "no reading in the self-test")

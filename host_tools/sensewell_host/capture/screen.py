@@ -19,6 +19,7 @@ from sensewell_host.dataset.recording import MISSING, ChannelInfo
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 60
+_LEAST_WIDTH = 8
 _REDRAW_S = 0.2
 
 
@@ -69,15 +70,24 @@ class Screen:
     def picture(self, result: Result, kept: bool) -> RenderableType:
         """What is to be seen now."""
         table = Table(box=None, header_style="bold", padding=(0, 1))
-        for column in ("channel", "now", "unit", "least", "greatest", "the last seconds"):
+        names = ("channel", "now", "unit", "least", "greatest")
+        for column in (*names, "the last seconds"):
             table.add_column(column, justify="right" if column in ("now", "least", "greatest") else "left")
+        rows = [names]
+        courses = []
         block = np.array(self._values)
         for at, channel in enumerate(self._channels):
             values = block[:, at] * channel.scale + channel.offset if len(block) else np.array([np.nan])
             good = values[~np.isnan(values)]
             ends = (f"{good.min():.4g}", f"{good.max():.4g}") if len(good) else ("-", "-")
             now = "-" if np.isnan(values[-1]) else f"{values[-1]:.4g}"
-            table.add_row(channel.name, now, channel.unit, *ends, sparkline(values.tolist()))
+            rows.append((channel.name, now, channel.unit, *ends))
+            courses.append(values.tolist())
+        # as wide as the terminal leaves it: what would be cut off is the newest
+        taken = sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) + 2
+        width = min(_WIDTH, max(_LEAST_WIDTH, self._live.console.width - taken))
+        for row, course in zip(rows[1:], courses, strict=True):
+            table.add_row(*row, sparkline(course, width))
         state = f"{result.rows:,} of {self._wanted:,} samples" if kept else self._hint
         trouble = {
             "lost": result.lost,

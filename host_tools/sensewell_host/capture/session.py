@@ -152,11 +152,13 @@ class Capture:
 
     def _stream(self, board: Board, silence_s: float) -> None:
         plan = self.plan
-        named = wire.bring(board, plan.sensor)
+        named, brought = wire.bring(board, plan.sensor)
         self._left = left = 0 if plan.before_s else self._wanted - self._streamed
         try:
             board.stream(
-                wire.script(plan.sensor, named, len(plan.channels), plan.period_us, left), self._lines, silence_s
+                wire.script(plan.sensor, named, brought, len(plan.channels), plan.period_us, left),
+                self._lines,
+                silence_s,
             )
         except BoardError:
             raise

@@ -144,10 +144,11 @@ class Lines:
         )
 
 
-def bring(board: Board, sensor: str | None) -> list[str]:
+def bring(board: Board, sensor: str | None) -> tuple[list[str], bool]:
     """Have the modules on the board that `sensor`, an expression, or its /setup.py (None) names, unless it has them.
 
-    Returns their names. SensewellError where there is neither an expression nor a setup.py.
+    Returns their names, and whether it is those in CODE that count: a board with its own must not see what an earlier
+    capture has left there. SensewellError where there is neither an expression nor a setup.py.
     """
     if sensor is None:
         if not board.exists("/setup.py"):
@@ -164,7 +165,8 @@ def bring(board: Board, sensor: str | None) -> list[str]:
             name = name.rpartition(".")[0]
         if name != "sensewell" and name not in named:
             named.append(name)
-    if named and not _has(board, named):
+    brought = bool(named) and not _has(board, named)
+    if brought:
         info = board.info()
         arch = runtime.check_mpy(info.mpy, info.name)
         files = runtime.files(arch, runtime.closure(named))
@@ -175,7 +177,7 @@ def bring(board: Board, sensor: str | None) -> list[str]:
                 board.mkdirs(path.rpartition("/")[0])
                 board.put(path, content)
                 verify(board, path, content)
-    return named
+    return named, brought
 
 
 def _has(board: Board, named: list[str]) -> bool:
@@ -185,17 +187,12 @@ def _has(board: Board, named: list[str]) -> bool:
     return not said
 
 
-def script(sensor: str | None, named: list[str], n_channels: int, period_us: int, samples: int) -> str:
-    """The text that a board is to run; samples: how many periods, 0: for ever."""
+def script(
+    sensor: str | None, named: list[str], brought: bool, n_channels: int, period_us: int, samples: int
+) -> str:
+    """The text that a board is to run; named, brought: of bring(); samples: how many periods, 0: for ever."""
     slow = period_us >= SLOW_US
-    lines = [
-        "import os, sys",
-        "try:",
-        f" os.stat({CODE!r})",
-        f" sys.path.insert(0, {CODE!r})",
-        "except OSError:",
-        " pass",
-    ]
+    lines = ["import sys", f"sys.path.insert(0, {CODE!r})"] if brought else []
     if sensor:
         lines += ["try:", " import setup", "except Exception:", " setup = None"]
         lines += [f"import {name}" for name in named]

@@ -92,6 +92,8 @@ def stream(sensor, setup, n_channels, period, samples, block, slow):
                 if have:
                     _say("S", memoryview(record)[: 8 + have * size])
                     have = 0
+                if samples and over > samples - number:
+                    over = samples - number  # what was never asked for is not lost
                 lost += over
                 number += over
                 due = (due + over * period) & _MASK

@@ -158,11 +158,11 @@ def train(
 
     # the training side: all that is chosen and fitted
     path = recipe.data_path()
-    split, boards = _at_rest(recipe, split)
+    split, boards = at_rest(recipe, split)
     least = recipe.window["min_quality_pct"]
     strips = strips_of(recipe, split.train)
     learn = features_of(
-        [r.samples for r in strips], path, progress=progress, engine=engine, calibrations=_of(boards, strips)
+        [r.samples for r in strips], path, progress=progress, engine=engine, calibrations=boards_of(boards, strips)
     )
     learn, y_train, groups_train = truth_of(recipe, strips, learn, recipe.fold_rows)
     good = learn.quality_pct >= least
@@ -177,7 +177,7 @@ def train(
         )
     lap("features")
     copies = augment(strips, learn.source, learn.end, path.length, recipe.augment, recipe.seed, recipe.rate_hz)
-    made_by = _of(boards, [strips[source] for source in learn.source])
+    made_by = boards_of(boards, [strips[source] for source in learn.source])
     copied = [_copy_features(copy, path, progress, engine, made_by) for copy in copies]
     examples = replace(
         examples,
@@ -197,7 +197,7 @@ def train(
     # then the one look at the groups held out
     held = strips_of(recipe, split.test)
     unseen = features_of(
-        [r.samples for r in held], path, progress=progress, engine=engine, calibrations=_of(boards, held)
+        [r.samples for r in held], path, progress=progress, engine=engine, calibrations=boards_of(boards, held)
     )
     unseen, y_test, groups_test = truth_of(recipe, held, unseen)
     kept = unseen.quality_pct >= recipe.window["min_quality_pct"]
@@ -259,7 +259,7 @@ def train(
     return result
 
 
-def _at_rest(recipe: Recipe, split: Split) -> tuple[Split, Boards]:
+def at_rest(recipe: Recipe, split: Split) -> tuple[Split, Boards]:
     """The split without the rest that its sessions begin with, and the calibrations that follow from it."""
     if recipe.rest is None:
         return split, {}
@@ -269,7 +269,7 @@ def _at_rest(recipe: Recipe, split: Split) -> tuple[Split, Boards]:
     return Split(train, test), boards
 
 
-def _of(boards: Boards, strips: Sequence[Recording | Tape]) -> Calibrations | None:
+def boards_of(boards: Boards, strips: Sequence[Recording | Tape]) -> Calibrations | None:
     return [boards[strip.name] for strip in strips] if boards else None
 
 
