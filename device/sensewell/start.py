@@ -4,7 +4,8 @@ This alone stays in RAM beside the node. What this board is, the user's own /set
 
     BOARD = "esp32c3"; WATCHDOG_MS = 0
     CALIBRATION = [...]             instead of /calibration.json, see Condition; [] for none
-    CHANNELS = [("ax", "g"), ...]   names and units of what sensor() reads, if bundles shall be held to them
+    CHANNELS = [("ax", "g"), ...]   names and units of what sensor() reads: bundles are held to
+                                    them, `sensewell calibrate` goes by them
     def sensor(): return an object with read(row) -> t_ms
     def outputs(): return callables that take a Decision          (default: print)
     def now_s(): seconds since 1970 by a clock to be trusted, or None

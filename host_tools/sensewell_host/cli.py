@@ -5,7 +5,11 @@ An expected failure is one red sentence on stderr and exit code 1; `sensewell --
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -90,6 +94,8 @@ def data_import(
     """Import recordings from a CSV whose columns a small JSON schema explains."""
     from sensewell_host.dataset.csv_import import import_csv
 
+    if not csv.exists():
+        raise SensewellError(f"there is no {csv}: name a CSV with recordings, plain or .gz")
     with _bar(f"importing {csv.name}"):
         dataset, report = import_csv(csv, schema_path=schema)
         dataset = dataset.save(folder or Path("build/data") / dataset.name)
@@ -112,7 +118,8 @@ def data_list(folder: Annotated[Path, typer.Argument(help="Where datasets are ke
     found = sorted(folder.glob("*/dataset.json"))
     if not found:
         raise SensewellError(f"there are no datasets in {folder}: `sensewell data fetch` gets the default one")
-    table = Table("dataset", "recordings", "groups", "channels", "rate", "hours", "folder")
+    table = Table("dataset", "recordings", "groups", "channels", "rate", "hours", box=None, header_style="bold")
+    table.add_column("folder", overflow="fold")
     for index in found:
         dataset = Dataset.load(index.parent)
         hours = sum(recording.duration_s for recording in dataset.recordings) / 3600
@@ -123,7 +130,7 @@ def data_list(folder: Annotated[Path, typer.Argument(help="Where datasets are ke
             str(len(dataset.groups)),
             names,
             rate_text(dataset.rate_hz),
-            f"{hours:.2f}",
+            f"{hours:,.2f}",
             str(index.parent),
         )
     out.print(table)
@@ -260,6 +267,13 @@ def pack(
     from sensewell_host import stages
 
     bound: dict[str, Any] = {"release": release} if release else {}
+    if without_clock not in ("refuse", "run"):
+        raise SensewellError(f"--without-clock is refuse or run, not {without_clock!r}")
+    for one in device or ():
+        if not re.fullmatch("([0-9a-fA-F]{2})+", one):
+            raise SensewellError(
+                f"{one!r} is no board's unique id, which is bytes in hex: `machine.unique_id().hex()` at its prompt"
+            )
     if device:
         bound["devices"] = [one.lower() for one in device]
     if expires:
@@ -278,6 +292,8 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle (.swb).")]) ->
     found = look(bundle)
     manifest = found["manifest"]
     table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     classes = manifest["model"].get("n_classes", 0)
     window = manifest["window"]
     rate_hz = rate_of(manifest, found["name"])
@@ -336,11 +352,14 @@ def run(
     chosen = [dataset.recording(name) for name in recording] if recording else list(dataset.recordings)
     if group:
         if lacking := sorted(set(group) - set(dataset.groups)):
-            raise SensewellError(f"dataset {dataset.name} has no group {', '.join(lacking)}")
+            raise SensewellError(
+                f"dataset {dataset.name} has no group {', '.join(lacking)}; it has {', '.join(dataset.groups)}"
+            )
         chosen = [one for one in chosen if one.group in group]
     if not chosen:
         raise SensewellError("no recording is left to play: look at --group and --recording")
     names = [one.name for one in chosen]
+    folder.mkdir(parents=True, exist_ok=True)  # before minutes of playing
     with ExitStack() as stack:
         wire = None if port is None and board is None else stack.enter_context(connect(_address(port, board)))
         progress = stack.enter_context(demo.bar(out))
@@ -459,22 +478,36 @@ def _show(record: Any, dataset: Any) -> Any:
 
 def main() -> None:
     """Entry point of the `sensewell` command."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except SensewellError as error:
-        if _debug:
-            traceback.print_exc()
-        Console(stderr=True, soft_wrap=True).print(f"[red]{_escape(error)}[/]", highlight=False)
+        _fail(str(error))
+    except BrokenPipeError:  # `| head` has read enough; what is left in the buffer must not complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"cannot use {error.filename}: {error.strerror}; mind the path, its rights and the room on the disk")
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped")
         sys.exit(130)
 
 
-def _escape(error: Exception) -> str:
+def _terminated(*_: object) -> None:
+    """`kill` or `timeout`: virtual boards started here are stopped on the way out, as after Ctrl-C."""
+    sys.exit(143)
+
+
+def _fail(said: str) -> None:
     from rich.markup import escape
 
-    return escape(str(error))
+    if _debug:
+        traceback.print_exc()
+    Console(stderr=True, soft_wrap=True).print(f"[red]{escape(said)}[/]", highlight=False)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

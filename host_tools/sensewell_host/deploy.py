@@ -136,7 +136,7 @@ def deploy(
 ) -> DeployResult:
     """Put the bundle file on `board`, with the code it needs, and start it there on probation.
 
-    setup: the user's setup.py; the drivers it imports come along. trust: trust root files, oldest first, that the board
+    setup: the user's setup.py, in place of the board's own; the drivers it imports come along. trust: trust root files, oldest first, that the board
     shall follow up to the newest. unsigned: choose development mode on the board. again: take even a bundle that failed
     there before.
     live: while a node runs on a board that nobody has taken hold of yet, the bundle comes over the link (live.py).
@@ -146,7 +146,6 @@ def deploy(
     started = time.monotonic()
     manifest, content = read_bundle(bundle)
     own = {"/setup.py": _read_setup(setup)} if setup else {}
-    extra_modules += runtime.imported_by(setup) if setup else ()
     brought = None
     if live:
         brought = bring(board, content, chain=trust, unsigned=unsigned, again=again, progress=progress)
@@ -277,7 +276,8 @@ class _Deploy:
         self.name = info.name
         self.arch = runtime.check_mpy(info.mpy, info.name)
         families = runtime.families_of(self.manifest)
-        targets, _ = runtime.files_for(self.arch, families, (*extra_modules, *runtime.SLOTS))
+        drivers = runtime.imported_by(own["/setup.py"]) if "/setup.py" in own else self._drivers()
+        targets, _ = runtime.files_for(self.arch, families, (*extra_modules, *drivers, *runtime.SLOTS))
         wanted = {path.removeprefix("/lib/"): data for path, data in targets.items()}
         wanted[_LIST] = "".join(f"{zlib.crc32(data)} {path}\n" for path, data in sorted(wanted.items())).encode()
         tops = {f"/{name}": (DEVICE / name).read_bytes() for name in ("boot.py", "main.py")} if with_main else {}
@@ -309,6 +309,15 @@ class _Deploy:
             plan.before(board, f"{SLOTS}/{look.active}")
         plan.after(board, f"{SLOTS}/{result.slot}")
         return result
+
+    def _drivers(self) -> tuple[str, ...]:
+        """What the setup.py on the board imports: a slot without it would be refused at its first start."""
+        if not self.board.exists("/setup.py"):
+            return ()
+        try:
+            return runtime.imported_by(self.board.get("/setup.py"))
+        except (SyntaxError, ValueError):
+            return ()  # the board says so itself when it starts
 
     def let_go(self, error: BaseException) -> None:
         """After a failure: remove what was sent, and let the board run again what it ran.

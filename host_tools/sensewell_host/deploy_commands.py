@@ -132,7 +132,7 @@ def deploy(
                 failures.append(f"{address}: {error}" if len(addresses) > 1 else str(error))
                 return
             with _lock:
-                _say(done, bundle)
+                _say(done, bundle, address if len(addresses) > 1 else "")
 
         with ThreadPoolExecutor(len(addresses)) as pool:
             try:
@@ -146,9 +146,10 @@ def deploy(
 _lock = threading.Lock()
 
 
-def _say(done: Any, bundle: Path) -> None:
+def _say(done: Any, bundle: Path, address: str) -> None:
     console.print(
-        f"{done.board} runs {bundle.name} in slot {done.slot}: {done.files_sent} files sent "
+        (f"{address}: " if address else "")
+        + f"{done.board} runs {bundle.name} in slot {done.slot}: {done.files_sent} files sent "
         f"({done.bytes_sent / 1024:.0f} KiB), {done.skipped} were there already, {done.seconds:.1f} s; "
         f"{'native code: ' + ', '.join(done.native) if done.native else 'viper code throughout'}"
     )
@@ -305,8 +306,10 @@ def _addresses(ports: Sequence[str] | None, boards: Sequence[str] | None, everyt
         found += [one.address for one in virtual.running()]
         found += [port.device for port in list_ports.comports() if port.vid is not None]
     found = list(dict.fromkeys(found))
+    if not found and everything:
+        raise SensewellError("no virtual board runs, and no serial port has a board: plug one in, or name its --port")
     if not found:
-        raise SensewellError("say which board: --port /dev/ttyUSB0, --board virt_c3, or --all")
+        raise SensewellError("say which board: --port /dev/ttyUSB0 or --board virt_c3")
     return found
 
 

@@ -5,7 +5,9 @@ Thin: key files are keys.py's, trust roots trust_root.py's. The only place that 
 
 from __future__ import annotations
 
+import getpass
 import os
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -46,7 +48,8 @@ def new(
     folder = folder or keys.default_folder()
     passphrase = os.environ.get(PASSPHRASE)
     if passphrase is None:
-        passphrase = typer.prompt(f"Passphrase for {name}", hide_input=True, confirmation_prompt=True)
+        keys.check_name(name)
+        passphrase = _ask(f"Passphrase for {name}", confirm=True)
     key = keys.new(folder, name, passphrase)
     console.print(f"key {name}, id {key.id.hex()}, in {key.private_path}", highlight=False)
     console.print(f"next: sensewell key rotate --add {name}:release (or root, or root,release)", highlight=False)
@@ -66,7 +69,10 @@ def show(folder: Folder = None) -> None:
     for name in [*last.ids, *sorted(last.revoked)] if last else ():
         if name not in names:
             table.add_row("-", name.hex(), "-", _roles(last, name))
-    console.print(table)
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(f"there are no keys in {folder}: sensewell key new NAME", highlight=False)
     for one in chain:
         need = ", ".join(f"{count} {role}" for role, count in one.root.thresholds.items())
         by = ", ".join(names.get(name, name.hex()) for name, _ in sign.split(one.root.signatures)) or "nobody yet"
@@ -141,9 +147,20 @@ def unlocked(chosen: Iterable[keys.Key]) -> list[ec.EllipticCurvePrivateKey]:
     for key in chosen:
         passphrase = os.environ.get(PASSPHRASE)
         if passphrase is None:
-            passphrase = typer.prompt(f"Passphrase of {key.name}", hide_input=True)
+            passphrase = _ask(f"Passphrase of {key.name}")
         found.append(keys.unlock(key, passphrase))
     return found
+
+
+def _ask(what: str, confirm: bool = False) -> str:
+    """A passphrase from the terminal, which does not show it; SensewellError where there is no terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return str(typer.prompt(what, hide_input=True, confirmation_prompt=confirm))
+        except getpass.GetPassWarning as error:
+            console.print()
+            raise SensewellError(f"there is no terminal to ask for a passphrase: set {PASSPHRASE}") from error
 
 
 def _next(

@@ -47,10 +47,15 @@ def default_folder() -> Path:
     return Path(os.environ.get("SENSEWELL_KEYS") or Path.home() / ".config" / "sensewell" / "keys")
 
 
-def new(folder: Path, name: str, passphrase: str) -> Key:
-    """Make a key pair `name` in `folder`. SensewellError if there is one, or the passphrase is too short."""
+def check_name(name: str) -> None:
+    """SensewellError if a new key cannot be called so."""
     if not _NAME.fullmatch(name):
         raise SensewellError(f"{name!r} is no name for a key: take up to 32 of a-z, 0-9, - and _")
+
+
+def new(folder: Path, name: str, passphrase: str) -> Key:
+    """Make a key pair `name` in `folder`. SensewellError if there is one, or the passphrase is too short."""
+    check_name(name)
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise SensewellError(f"the passphrase has {len(passphrase)} characters: take {SHORTEST_PASSPHRASE} or more")
     private_path, public_path = folder / f"{name}.key", folder / f"{name}.pub"

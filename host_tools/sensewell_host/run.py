@@ -301,6 +301,8 @@ def read_file(bundle: Path) -> bytes:
     """The bytes of a bundle file."""
     try:
         return bundle.read_bytes()
+    except FileNotFoundError as error:
+        raise SensewellError(f"there is no bundle {bundle}: make one with `sensewell pack`") from error
     except OSError as error:
         raise SensewellError(f"cannot read the bundle {bundle}: {error.strerror}") from error
 

@@ -240,9 +240,12 @@ def _source(module: str) -> Path:
     return path
 
 
-def imported_by(path: Path) -> tuple[str, ...]:
-    """Device modules that a file of the user's imports, such as sensor drivers; simulated parts, too."""
-    return tuple(_of_device(_imported.__wrapped__(path)))
+def imported_by(source: bytes) -> tuple[str, ...]:
+    """Device modules that the user's own Python imports, such as sensor drivers; simulated parts, too.
+
+    SyntaxError or ValueError if it is no Python.
+    """
+    return tuple(_of_device(_imports_in(source)))
 
 
 def _imports(path: Path) -> list[str]:
@@ -256,7 +259,11 @@ def _of_device(names: Iterable[str]) -> list[str]:
 
 @cache
 def _imported(path: Path) -> list[str]:
-    """All that `path` imports; what stands in `except ...:` is for the PC and not followed."""
+    return _imports_in(path.read_bytes())
+
+
+def _imports_in(source: bytes) -> list[str]:
+    """All that it imports; what stands in `except ...:` is for the PC and not followed."""
     found: list[str] = []
 
     def walk(node: ast.AST) -> None:
@@ -270,7 +277,7 @@ def _imported(path: Path) -> list[str]:
         for child in ast.iter_child_nodes(node):
             walk(child)
 
-    walk(ast.parse(path.read_bytes()))
+    walk(ast.parse(source))
     return found
 
 

@@ -42,6 +42,25 @@ print("DONE", node.sensor_errors, setup.imu.faults)
 """
 
 
+def test_later_deploys_bring_the_drivers_of_the_setup_that_is_there(tmp_path: Path) -> None:
+    bundles = [tmp_path / name for name in ("one.swb", "two.swb")]
+    for number, bundle in enumerate(bundles):
+        bundle.write_bytes(
+            tiny_bundle.build(n_channels=6, rate_hz=100, n_features=5, rules=[], name="imu", version=1 + number)
+        )
+    setup = tmp_path / "setup.py"
+    setup.write_text(SETUP)
+    with virtual.session("virt_c3", icount=True) as running, connect(running.address) as board:
+        deploy(board, bundles[0], setup=setup, unsigned=True)
+        result = deploy(board, bundles[1], unsigned=True)
+        assert board.exists(f"/slot/{result.slot}/sensewell_sim/mpu6886.mpy")
+        assert board.exists(f"/slot/{result.slot}/sensewell/sensor/mpu6050.mpy")
+        board.soft_reset()
+        assert " model " in board.exec(RUN, timeout_s=60)
+        board.put("/setup.py", b"def sensor(:\n")  # no Python: the board says so itself when it starts
+        assert deploy(board, bundles[0], unsigned=True, live=False).board == "virt_c3"
+
+
 def test_a_driver_on_a_simulated_part_is_deployed_and_decides(tmp_path: Path) -> None:
     bundle = tmp_path / "imu.swb"
     bundle.write_bytes(tiny_bundle.build(n_channels=6, rate_hz=100, n_features=5, rules=[], name="imu"))

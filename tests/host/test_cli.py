@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tiny_bundle
+from rich.console import Console
 from sensewell_host import cli
-from sensewell_host.board import catalog
+from sensewell_host.board import catalog, commands, virtual
 
 
 class Answer(NamedTuple):
@@ -209,3 +212,82 @@ def test_a_report_without_a_run_says_what_to_do(sensewell: Call, tmp_path: Path)
 def test_debug_shows_where_an_error_arose(sensewell: Call, tmp_path: Path) -> None:
     answer = sensewell("--debug", "report", tmp_path)
     assert answer.code == 1 and "Traceback" in answer.error
+
+
+def test_a_file_or_folder_that_cannot_be_used_is_named(
+    sensewell: Call, bundle: Path, dataset: Path, tmp_path: Path
+) -> None:
+    said = sensewell("run", "--bundle", bundle, "--data", dataset, "--out", bundle / "run").sentence()
+    assert str(bundle) in said and "Not a directory" in said
+    assert "there is no none.csv" in sensewell("data", "import", "none.csv").sentence()
+    assert "there is no bundle none.swb" in sensewell("run", "--bundle", "none.swb", "--data", dataset).sentence()
+
+
+def test_a_file_that_is_no_flash_is_not_written_over(sensewell: Call, tmp_path: Path) -> None:
+    if not virtual.is_built("virt_c3"):
+        pytest.skip("virt_c3 is not built: make board-virt_c3")
+    mine = tmp_path / "letter.txt"
+    mine.write_text("dear board")
+    assert "is no flash that virt_c3 kept" in sensewell("board", "start", "virt_c3", "--flash", mine).sentence()
+    assert mine.read_text() == "dear board"
+
+
+def test_boards_that_cannot_be_started_are_named_before_anything_is_trained(sensewell: Call) -> None:
+    for name, said in {"esp32": "is not a board that can be started", "esp": "there is no board called 'esp'"}.items():
+        answer = sensewell("demo", "--board", name)
+        assert said in answer.sentence() and not answer.out
+
+
+def test_what_a_bundle_is_bound_to_is_checked(sensewell: Call) -> None:
+    assert "is no board's unique id" in sensewell("pack", "watch", "--device", "kitchen").sentence()
+    assert "--without-clock is refuse or run" in sensewell("pack", "watch", "--without-clock", "wait").sentence()
+
+
+def test_all_boards_may_be_none(sensewell: Call, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual, "running", list)
+    monkeypatch.setattr("serial.tools.list_ports.comports", list)
+    assert "no virtual board runs" in sensewell("deploy", bundle, "--all").sentence()
+    assert "--all" not in sensewell("status").sentence()
+
+
+def test_addresses_and_hashes_are_whole_in_80_columns(
+    sensewell: Call, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    here = [
+        virtual.VirtualBoard("virt_c3", f"socket://127.0.0.1:{port}", port, 1, False, "flash", False)
+        for port in (40001, 40002)
+    ]
+    monkeypatch.setattr(virtual, "running", lambda: here)
+    for verb in (["board", "list"], ["inspect", bundle]):
+        run = subprocess.run(
+            [sys.executable, "-m", "sensewell_host.cli", *map(str, verb)], capture_output=True, text=True, check=True
+        )
+        assert "…" not in run.stdout, run.stdout
+    monkeypatch.setattr(commands, "console", Console(width=80))
+    said = sensewell("board", "list").out
+    assert "virt_c3 runs at socket://127.0.0.1:40002" in said and "…" not in said
+
+
+def test_without_a_terminal_a_passphrase_is_not_waited_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sensewell_host.cli", "key", "new", "me", "--folder", str(tmp_path)]
+    env = {name: value for name, value in os.environ.items() if name != "SENSEWELL_PASSPHRASE"}
+    run = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, start_new_session=True, timeout=60
+    )
+    assert run.returncode == 1 and "set SENSEWELL_PASSPHRASE" in run.stderr and not list(tmp_path.iterdir())
+
+
+def test_kill_ends_a_command_as_ctrl_c_does(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\nfrom sensewell_host import cli\n"
+        "@cli.app.command()\ndef wait():\n"
+        "    try:\n        print('waiting', flush=True); time.sleep(60)\n"
+        "    finally:\n        print('tidied', flush=True)\n"
+        "sys.argv = ['sensewell', 'wait']\ncli.main()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "waiting\n"
+        process.terminate()
+        assert process.stdout.read() == "tidied\n"
+    assert process.returncode == 143

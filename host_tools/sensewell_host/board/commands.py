@@ -44,21 +44,24 @@ def address_of(which: str) -> str:
 @app.command("list")
 def list_boards() -> None:
     """Show all boards, which of them are built, and which run."""
-    table = Table("board", "what it is", "arch", "heap", "flash", "state", box=None, header_style="bold")
+    table = Table("board", "what it is", "arch", "heap", "flash", box=None, header_style="bold")
+    table.add_column("state", no_wrap=True)
     alive = virtual.running()
     for name in catalog.names():
         spec = catalog.load(name)
         if spec.kind == "real":
             state = "over USB"
         elif not virtual.is_built(name):
-            state = f"[dim]not built: make board-{name}[/dim]"
+            state = f"[dim]make board-{name}[/dim]"
         elif spec.kind == "unix":
-            state = "ready, address: unix"
+            state = "ready"
         else:
-            here = [board.address + (" (icount)" if board.icount else "") for board in alive if board.name == name]
-            state = "\n".join(f"[green]{address}[/green]" for address in here) or "ready"
+            here = [f"port {board.port}" + (" icount" if board.icount else "") for board in alive if board.name == name]
+            state = "\n".join(f"[green]{port}[/green]" for port in here) or "ready"
         table.add_row(name, spec.title, spec.arch, _size(spec.heap_bytes), _size(spec.flash_bytes), state)
     console.print(table)
+    for board in alive:
+        console.print(f"{board.name} runs at {board.address}", highlight=False)
 
 
 @app.command()

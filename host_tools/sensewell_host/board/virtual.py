@@ -55,6 +55,20 @@ def is_built(name: str) -> bool:
     return catalog.load(name).kind != "real" and catalog.load(name).firmware.is_file()
 
 
+def check(name: str) -> tuple[catalog.BoardSpec, str]:
+    """What the board is, and the program that emulates it; BoardError if it cannot be started, and what to do."""
+    spec = catalog.load(name)
+    if spec.qemu is None:
+        hint = "its address is simply `unix`" if spec.kind == "unix" else "connect it and use its port"
+        raise BoardError(f"{name} is not a board that can be started: {hint}")
+    if not spec.firmware.is_file():
+        raise BoardError(f"the firmware of {name} is not built yet: run `make board-{name}`")
+    qemu = shutil.which(spec.qemu.program)
+    if qemu is None:
+        raise BoardError(f"QEMU is missing ({spec.qemu.program}): `make board-{name}` installs it or says how")
+    return spec, qemu
+
+
 def start(
     name: str,
     port: int | None = None,
@@ -72,16 +86,8 @@ def start(
     Raises BoardError where QEMU or the firmware is missing, the port is taken, or the board does not come up; no
     process is left behind then.
     """
-    spec = catalog.load(name)
-    if spec.qemu is None:
-        hint = "its address is simply `unix`" if spec.kind == "unix" else "connect it and use its port"
-        raise BoardError(f"{name} is not a board that can be started: {hint}")
-    if not spec.firmware.is_file():
-        raise BoardError(f"the firmware of {name} is not built yet: run `make board-{name}`")
-    qemu = shutil.which(spec.qemu.program)
-    if qemu is None:
-        raise BoardError(f"QEMU is missing ({spec.qemu.program}): `make board-{name}` installs it or says how")
-
+    spec, qemu = check(name)
+    assert spec.qemu is not None
     RUN.mkdir(parents=True, exist_ok=True)
     with _listen(port) as listener:
         port = listener.getsockname()[1]
@@ -223,6 +229,8 @@ def _prepare_ram(spec: catalog.BoardSpec, ram: Path, port: int, icount: bool, im
         raise BoardError(f"{image} has {len(content)} bytes, the flash of {spec.name} only {spec.flash_bytes}")
     if any(board.flash == str(ram) for board in running()):
         raise BoardError(f"the flash file {ram} is in use by a board that runs: stop that first")
+    if keep and ram.exists() and not (ram.is_file() and ram.stat().st_size == spec.qemu.ram_bytes):
+        raise BoardError(f"{ram} is no flash that {spec.name} kept: name its file, or one that is not there yet")
     is_new = not (keep and ram.is_file())
     if is_new:
         ram.unlink(missing_ok=True)

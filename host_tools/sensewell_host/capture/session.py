@@ -129,7 +129,9 @@ class Capture:
                         result.how = "ended"
                     break
                 except BoardScriptError as error:
-                    raise SensewellError(f"the sensor could not be read: {error}\n{error.traceback}") from error
+                    raise SensewellError(
+                        f"the sensor could not be read: {error}; see the board's setup.py, or --sensor"
+                    ) from error
                 except BoardError as error:
                     now = time.monotonic()
                     if self._store is None:

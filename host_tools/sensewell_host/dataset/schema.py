@@ -74,7 +74,8 @@ class Schema:
             content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise SensewellError(
-                f"no schema {path}: put a JSON file with the channels beside the CSV (README: your own data)"
+                f"no schema {path}: put a JSON file with the channels beside the CSV, or name it by --schema "
+                "(models/fan/data.json is one, host_tools/sensewell_host/dataset/schema.py explains all keys)"
             ) from None
         except (OSError, ValueError) as error:
             raise SensewellError(f"schema {path} cannot be read: {error}") from error
