@@ -136,9 +136,9 @@ def deploy(
 ) -> DeployResult:
     """Put the bundle file on `board`, with the code it needs, and start it there on probation.
 
-    setup: the user's setup.py, in place of the board's own; the drivers it imports come along. trust: trust root files, oldest first, that the board
-    shall follow up to the newest. unsigned: choose development mode on the board. again: take even a bundle that failed
-    there before.
+    setup: the user's setup.py, in place of the board's own; the drivers it imports come along. trust: trust root files,
+    oldest first, that the board shall follow up to the newest. unsigned: choose development mode on the board. again:
+    take even a bundle that failed there before.
     live: while a node runs on a board that nobody has taken hold of yet, the bundle comes over the link (live.py).
     Raises SensewellError where bundle and board do not fit (nothing was written), where the board refuses the bundle,
     or where its flash is full; BoardError where the wire breaks. In each case the board keeps what it runs.
