@@ -193,7 +193,7 @@ def _build(model: str, console: Console) -> tuple[stages.Built, Dataset]:
     rows = sum(len(recording.samples) for recording in dataset.recordings)
     minutes = rows / dataset.rate_hz / 60
     console.print(
-        f"[bold]1 Recordings.[/] {len(dataset.recordings)} recordings of {len(dataset.groups)} {_groups(dataset)}, "
+        f"[bold]1 Recordings.[/] {len(dataset.recordings)} recordings of {len(dataset.groups)} groups, "
         f"{rows:,} samples of {len(dataset.channels)} channels, {rate_text(dataset.rate_hz)}, "
         + (f"{minutes:.0f} minutes." if minutes < 600 else f"{minutes / 60:,.0f} hours.")
     )
@@ -210,11 +210,6 @@ def _build(model: str, console: Console) -> tuple[stages.Built, Dataset]:
         f"  Packed into {built.bundle.name}, {built.bundle.stat().st_size:,} bytes."
     )
     return built, dataset
-
-
-def _groups(dataset: Dataset) -> str:
-    """What the groups are that are held out whole."""
-    return "people" if dataset.name == "watch" else "groups"
 
 
 def _unseen(trained: dict[str, Any], dataset: Dataset, model: str) -> list[Any]:
@@ -265,7 +260,7 @@ def _play(
     rows = sum(len(recording.samples) for recording in people)
     groups = ", ".join(dict.fromkeys(recording.group for recording in people))
     console.print(
-        f"\n[bold]4 Decisions.[/] {len(people)} recordings of {_groups(dataset)} the model has never seen ({groups}), "
+        f"\n[bold]4 Decisions.[/] {len(people)} recordings of groups that the model has never seen ({groups}), "
         f"{rows:,} samples, are replayed on the board in {len(ways)} ways: {', '.join(way.name for way in ways)}."
     )
     before = time.monotonic()

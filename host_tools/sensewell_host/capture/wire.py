@@ -187,9 +187,7 @@ def _has(board: Board, named: list[str]) -> bool:
     return not said
 
 
-def script(
-    sensor: str | None, named: list[str], brought: bool, n_channels: int, period_us: int, samples: int
-) -> str:
+def script(sensor: str | None, named: list[str], brought: bool, n_channels: int, period_us: int, samples: int) -> str:
     """The text that a board is to run; named, brought: of bring(); samples: how many periods, 0: for ever."""
     slow = period_us >= SLOW_US
     lines = ["import sys", f"sys.path.insert(0, {CODE!r})"] if brought else []
