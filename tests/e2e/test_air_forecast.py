@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sensewell_host import c_kernels, pack, run, runtime, stages
+from sensewell_host import c_kernels, pack, report, run, runtime, stages
 from sensewell_host.board import connect, virtual
 from sensewell_host.convert import net_engine, neural
 from sensewell_host.dataset import Dataset
@@ -92,7 +93,8 @@ def test_a_board_forecasts_what_the_host_does(made: tuple[Path, Any], year: Data
         pytest.skip("there is no C compiler")
     folder, converted = made
     bundle = stages.pack(folder)
-    assert pack.inspect(bundle)["manifest"]["labels"][:2] == ["CLEAN", "POLLUTED"]
+    manifest = pack.inspect(bundle)["manifest"]
+    assert manifest["labels"][:2] == ["CLEAN", "POLLUTED"]
     july = year.of_groups(["2004-07"])[0]
     part = Recording("july", july.samples[:400], july.rate_hz, "", "2004-07")
     with virtual.session("virt_c3") as running, connect(running.address) as wire:
@@ -108,3 +110,7 @@ def test_a_board_forecasts_what_the_host_does(made: tuple[Path, Any], year: Data
     found = neural.load(folder)
     net = neural.Int8Net(converted.blob, net_engine.open_net(converted.blob), found.about, found.about["scales"][-1])
     assert by_net["value"].tolist() == net.values(np.array(windows)).tolist()
+    record = run.Record("virt_c3", manifest, "", ["july"], [run.Way("clean")], {"clean": [played]})
+    judged = report.judge(record, replace(year, recordings=(part,)))["clean"]
+    assert judged.forecasts and len(judged.forecasts.row) > 200
+    assert judged.forecasts.mean_error < judged.forecasts.persistence and judged.model.n == len(judged.forecasts.row)
