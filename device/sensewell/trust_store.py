@@ -1,6 +1,7 @@
-"""The trust root on the board's flash: two files written in turn, of which the newest whole one counts.
+"""The trust root on the board's flash: two files, written one after the other, of which the newest whole one counts.
 
-A cut at any moment leaves the one before. Each file is a trust root (trust.py) and the SHA-256 of it, which tells flash
+A cut at any moment leaves the one before, or the new one. Afterwards both hold the same: flash that forgets a bit does
+not bring back keys that were revoked. Each file is a trust root (trust.py) and the SHA-256 of it, which tells flash
 that has forgotten a bit from a trust root that says something else. Knows nothing of bundles.
 """
 
@@ -23,7 +24,7 @@ def stored(folder=FOLDER):
 def store(data, folder=FOLDER):
     """Take the trust root file `data`, if it may follow the one that is there (trust.accept, its refusals); its Trust.
 
-    The first one is taken as it comes: the wire that brings it is all there is to believe. It is written twice.
+    The first one is taken as it comes: the wire that brings it is all there is to believe.
     """
     place, old = _best(folder)
     new = trust.accept(data, old)
@@ -31,7 +32,7 @@ def store(data, folder=FOLDER):
         os.mkdir(folder)
     except OSError:
         pass
-    for path in _FILES if old is None else (_FILES[1 - place],):
+    for path in _FILES if place < 0 else (_FILES[1 - place], _FILES[place]):
         with open(folder + path, "wb") as file:
             file.write(data)
             file.write(hashlib.sha256(data).digest())

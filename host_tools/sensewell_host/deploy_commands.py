@@ -220,6 +220,10 @@ def set_floor(
     to: Annotated[int, typer.Argument(min=0, max=(1 << 30) - 1, help="Releases below it will be refused.")],
     port: Ports = None,
     board: Boards = None,
+    signatures: Annotated[
+        Path | None,
+        typer.Option(help="A file for signatures, where several holders of root keys must sign. They need no board."),
+    ] = None,
     folder: Folder = None,
 ) -> None:
     """Set back the floor of release counters, after a jump by mistake: root keys must sign it for each board."""
@@ -231,9 +235,23 @@ def set_floor(
     chosen = [one for one in keys.load_all(folder) if one.private_path and "root" in roles.get(one.id, ())]
     if not chosen:
         raise SensewellError(f"there is no root key in {folder}: its owners must sign")
-    for address in _addresses(port, board, False):
+    if signatures and not port and not board:
+        request = floor.Request.load(signatures)
+        if request.new != to:
+            raise SensewellError(f"{signatures} is for a floor of {request.new}, not of {to}: nothing was signed")
+        request.signed(key_commands.unlocked(chosen)).save(signatures)
+        console.print(
+            f"{signatures}: the floor of board {request.device} from {request.old} to {to}, signed by "
+            + ", ".join(one.name for one in chosen),
+            highlight=False,
+        )
+        return
+    addresses = _addresses(port, board, False)
+    if signatures and len(addresses) > 1:
+        raise SensewellError("--signatures are for one board")
+    for address in addresses:
         with at_its_prompt(address) as wire:
-            floor.reset(wire, to, lambda: key_commands.unlocked(chosen))
+            floor.reset(wire, to, lambda: key_commands.unlocked(chosen), signatures)
             found = board_slots.status(wire)
         _show(found)
 

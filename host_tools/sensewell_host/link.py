@@ -81,6 +81,8 @@ class Link:
             match = _ANSWER.search(line)
             if not match or len(match[3]) != int(match[1]) or zlib.crc32(match[3]) != int(match[2], 16):
                 self._on_line(line)
+                if time.monotonic() > end:  # a program that never stops printing
+                    return None
                 continue
             to, kind, rest = (*match[3].decode().split(" ", 2), "")[:3]
             if to == "-":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 import tiny_bundle
 from cryptography.hazmat.primitives.asymmetric import ec
 from sensewell import command
-from sensewell_host import board_slots, floor, pack, sign, trust_root
+from sensewell_host import board_slots, deploy_commands, floor, key_commands, pack, sign, trust_root
 from sensewell_host.board import Board, connect, virtual
 from sensewell_host.deploy import deploy
 from sensewell_host.errors import SensewellError
@@ -93,5 +94,40 @@ def test_root_keys_sign_nothing_that_a_board_made_up() -> None:
 
 def test_what_is_signed_is_what_the_board_asks_for() -> None:
     slots = SimpleNamespace(journal=SimpleNamespace(resets=7, floor=300))
-    assert floor.message("0a1b", 7, 300, 2) == b"0a1b" + command.floor_message(slots, 2)
-    assert floor.message("", 7, 300, 2) == command.floor_message(slots, 2)
+    assert floor.Request("0a1b", 7, 300, 2).message() == b"0a1b" + command.floor_message(slots, 2)
+    assert floor.Request("", 7, 300, 2).message() == command.floor_message(slots, 2)
+
+
+def test_holders_of_several_root_keys_sign_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENSEWELL_PASSPHRASE", "not a secret")
+    ann, bob, path = tmp_path / "ann", tmp_path / "bob", tmp_path / "floor.json"
+    key_commands.new("ann", ann)
+    key_commands.new("bob", bob)
+    for here, there, name in ((ann, bob, "ann"), (bob, ann, "bob")):
+        shutil.copy(here / f"{name}.pub", there)
+    key_commands.rotate(add=["ann:root,release", "bob:root"], root_threshold=2, folder=ann)
+    shutil.copy(ann / "trust-0001.swt", bob)
+    key_commands.sign_file(bob / "trust-0001.swt", yes=True, folder=bob)
+    shutil.copy(bob / "trust-0001.swt", ann)
+    with virtual.session("virt_c3") as running:
+        with connect(running.address) as wire:
+            content = tiny_bundle.build(n_channels=2, release=300)
+            (tmp_path / "300.swb").write_bytes(content)
+            deploy_commands.sign(tmp_path / "300.swb", folder=ann)
+            deploy(wire, tmp_path / "300.swb", trust=[(ann / "trust-0001.swt").read_bytes()])
+            wire.soft_reset()
+            assert wire.exec(CONFIRM, timeout_s=60).split() == ["confirmed", "300"]
+        at = {"board": [running.address], "signatures": path}
+        with pytest.raises(SensewellError, match=r"signature\.too_few: 1 of 2; send .*floor\.json to holders"):
+            deploy_commands.set_floor(2, folder=ann, **at)
+        with pytest.raises(SensewellError, match="is for a floor of 2, not of 1: nothing was signed"):
+            deploy_commands.set_floor(1, signatures=path, folder=bob)
+        deploy_commands.set_floor(2, signatures=path, folder=bob)
+        deploy_commands.set_floor(2, folder=ann, **at)
+        with connect(running.address) as wire:
+            assert board_slots.status(wire)["floor"] == 2
+        with pytest.raises(SensewellError, match=r"signature\.too_few"):  # they served once
+            deploy_commands.set_floor(2, folder=ann, **at)
+    path.write_text('{"device": "zz"}')
+    with pytest.raises(SensewellError, match="holds no signatures for a floor"):
+        deploy_commands.set_floor(2, signatures=path, folder=bob)
