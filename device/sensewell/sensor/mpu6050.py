@@ -73,8 +73,8 @@ class Mpu6050(Part):
         return now
 
     def table(self):
-        """Datasheets: noise 100 ug/sqrt(Hz) and 0.004 degree/s/sqrt(Hz) of the 6886, the quietest of them (the 6050 has 400
-        and 0.005); saturation at the end of the range."""
+        """Datasheets: noise 100 ug/sqrt(Hz) and 0.004 degree/s/sqrt(Hz) of the 6886, the quietest of them (the 6050 has
+        400 and 0.005); saturation at the end of the range."""
         g = self.range_g / 32768
         dps = self.range_dps / 32768
         root = (184, 92, 41, 20, 10, 5)[self._filter - 1] ** 0.5
