@@ -63,6 +63,8 @@ def evaluate(
     tapes = joined(chosen)
     baseline = said_of(recipe, dataset, tapes) if linear else []
     bundle = folder_of(model) / f"{recipe.name}.swb"
+    if not bundle.is_file():
+        raise SensewellError(f"there is no {bundle}: run `sensewell train`, `convert` and `pack` first")
     with ExitStack() as stack:
         at = stack.enter_context(connect(one_address(port, board))) if port or board else None
         progress = stack.enter_context(bar(console))

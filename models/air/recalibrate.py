@@ -111,4 +111,6 @@ def judge(csv_path: Path, model: str = "air") -> dict[str, dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python models/air/recalibrate.py air_quality.csv.gz")
     print(json.dumps(judge(Path(sys.argv[1])), indent=1))

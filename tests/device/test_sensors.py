@@ -135,6 +135,15 @@ def test_limits_are_as_the_guard_takes_them_and_good_readings_pass():
         assert seen > 100 and not refused, (name, list(guard.counters))
 
 
+def test_no_part_of_a_kin_is_called_stuck_for_its_low_noise():
+    # counts at rest by the datasheets: chance that `stuck_n` readings are equal, below 1e-9
+    for name, noise in (("mpu6050", 0.0001 * 41**0.5 * 4096), ("lsm6ds3", 0.07 * 208**0.5 / 0.244)):
+        for limit in World(name).sensor.limits()[:3]:
+            assert (0.399 / noise) ** (limit["stuck_n"] - 1) < 1.1e-9, (name, limit)
+    for limit in World("lsm6ds3").sensor.limits()[3:]:
+        assert "stuck_n" not in limit  # less than a count: it may stand still
+
+
 def test_each_fault_is_named_and_over_when_it_is_over():
     for name in ALL:
         for fault, wanted in faults(name).items():

@@ -67,7 +67,7 @@ def test_limits_of_a_slow_part_count_the_rows_that_repeat_it():
     (imu, _, _), sensor, row = three()
     limits = sensor.limits(10)
     assert len(limits) == len(sensor.channels()) == 9
-    assert limits[0]["stuck_n"] == 8 and limits[6]["stuck_n"] == 190
+    assert limits[0]["stuck_n"] == 13 and limits[6]["stuck_n"] == 190
     guard = Guard(limits, 10)
     bad = 0
     step(imu, sensor, row, 300)

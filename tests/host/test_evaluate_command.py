@@ -85,7 +85,7 @@ def test_three_ways_and_a_linear_model_beside_them_on_the_groups_held_out(folder
 
 def test_what_cannot_be_judged_is_said(folder: Path) -> None:
     recipe = folder / "model.toml"
-    with pytest.raises(SensewellError, match=r"cannot read the bundle .*tiny\.swb"):
+    with pytest.raises(SensewellError, match=r"there is no .*tiny\.swb: run"):
         evaluate(folder)
     recipe.write_text(RECIPE.replace('alarm = ["runs"]', ""))
     with pytest.raises(SensewellError, match=r"does not say which labels are alarms"):

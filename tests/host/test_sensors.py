@@ -49,7 +49,7 @@ def test_a_drivers_limits_go_by_channel_where_counts_mean_the_same() -> None:
     assert {"mpu6050", "bme280", "ds18b20"} <= set(sensor_facts.drivers())
     ax, other = ChannelInfo("ax", "m/s2", 9.80665 / 4096), ChannelInfo("light", "lx", 1.0)
     found = sensor_facts.limits("mpu6050", [ax, other])
-    assert found == {"ax": {"stuck_n": 8, "sat_lo_raw": -32767, "sat_hi_raw": 32767}}
+    assert found == {"ax": {"stuck_n": 13, "sat_lo_raw": -32767, "sat_hi_raw": 32767}}
     for driver in sensor_facts.drivers():
         infos = [ChannelInfo("ax", "m/s2", 1.0)]
         with pytest.raises(SensewellError, match=r"say nothing about|none of them is in"):

@@ -64,13 +64,13 @@ class Lsm6ds3(Part):
         return now
 
     def table(self):
-        """Datasheet: 0.061 mg and 8.75 mdegree/s a count at the least ranges; noise 90 ug/sqrt(Hz), 7 mdeg/s/sqrt(Hz)
-        at 208 Hz of bandwidth."""
+        """Datasheet: 0.061 mg and 8.75 mdegree/s a count at the least ranges; noise 70 ug/sqrt(Hz) and 3.8
+        mdegree/s/sqrt(Hz) of the LSM6DSO, the quietest of them (the LSM6DS3 has 90 and 7), at 208 Hz of bandwidth."""
         mg = 0.061 * self.range_g / 2
         mdps = 8.75 * self.range_dps / 250
         ends = "sat_lo_raw=-32767 sat_hi_raw=32767"
-        a = "m/s2 %.8g 0 noise=%.3g %s" % (9.80665e-3 * mg, 0.09 * 14.4 / mg, ends)
-        w = "rad/s %.8g 0 noise=%.3g %s" % (mdps * 1.7453293e-5, 7 * 14.4 / mdps, ends)
+        a = "m/s2 %.8g 0 noise=%.3g %s" % (9.80665e-3 * mg, 0.07 * 14.4 / mg, ends)
+        w = "rad/s %.8g 0 noise=%.3g %s" % (mdps * 1.7453293e-5, 3.8 * 14.4 / mdps, ends)
         return "ax %s\nay %s\naz %s\ngx %s\ngy %s\ngz %s" % (a, a, a, w, w, w)
 
     def self_test(self, **options):

@@ -73,13 +73,14 @@ class Mpu6050(Part):
         return now
 
     def table(self):
-        """Datasheets: noise 400 ug/sqrt(Hz) and 0.005 degree/s/sqrt(Hz); saturation at the end of the range."""
+        """Datasheets: noise 100 ug/sqrt(Hz) and 0.004 degree/s/sqrt(Hz) of the 6886, the quietest of them (the 6050 has
+        400 and 0.005); saturation at the end of the range."""
         g = self.range_g / 32768
         dps = self.range_dps / 32768
         root = (184, 92, 41, 20, 10, 5)[self._filter - 1] ** 0.5
         ends = "sat_lo_raw=-32767 sat_hi_raw=32767"
-        a = "m/s2 %.8g 0 noise=%.3g %s" % (9.80665 * g, 0.0004 * root / g, ends)
-        w = "rad/s %.8g 0 noise=%.3g %s" % (dps * 0.017453293, 0.005 * root / dps, ends)
+        a = "m/s2 %.8g 0 noise=%.3g %s" % (9.80665 * g, 0.0001 * root / g, ends)
+        w = "rad/s %.8g 0 noise=%.3g %s" % (dps * 0.017453293, 0.004 * root / dps, ends)
         return "ax %s\nay %s\naz %s\ngx %s\ngy %s\ngz %s" % (a, a, a, w, w, w)
 
     def self_test(self, **options):

@@ -91,7 +91,8 @@ def times(path: Path, schema: Schema) -> list[Finding]:
         found.append(Finding("time", ERROR, ", ".join(back[:5]), "time stands still or goes back inside a recording"))
     # rows lost between, gaps aside, do not make a rate wrong: each step counts as its whole periods
     rates = []
-    for name, step in steps:
+    for name, uneven in steps:
+        step = _without_late(uneven)
         whole = np.maximum(np.rint(step), 1)
         near = (step > 0) & (whole <= 5)
         if near.any():
@@ -117,6 +118,15 @@ def times(path: Path, schema: Schema) -> list[Finding]:
     detail = f"{lost:,} rows lost ({share * 100:.2f} %), the longest gap {longest / schema.rate_hz:.4g} s"
     found.append(Finding("gaps", _level(share, LOST), worst_name if lost else "all", detail))
     return found
+
+
+def _without_late(step: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Steps, in periods, without the samples that came so late that the next one followed in less than half a period:
+    rounded one by one, the long step and the short one after it would make more periods than went by."""
+    late = np.flatnonzero((step[1:] < 0.5) & (step[1:] > 0) & (step[:-1] > 1))
+    joined = step.copy()
+    joined[late] += step[late + 1]
+    return np.asarray(np.delete(joined, late + 1))
 
 
 # --- signals ----------------------------------------------------------------------------------------------------------
