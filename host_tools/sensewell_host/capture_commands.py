@@ -18,8 +18,10 @@ from sensewell_host.dataset.rate import MAX_MS, rate_text
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.deploy_commands import one_address
 from sensewell_host.errors import SensewellError
+from sensewell_host.places import built
 
 console = Console()
+CAPTURE = built("captures/capture")
 
 
 def capture(
@@ -35,9 +37,7 @@ def capture(
     period_ms: Annotated[
         int | None, typer.Option("--period-ms", min=1, max=MAX_MS, help="Instead: ms from sample to sample.")
     ] = None,
-    folder: Annotated[Path, typer.Option("--out", "-o", help="The folder; more captures may go into one.")] = Path(
-        "build/captures/capture"
-    ),
+    folder: Annotated[Path, typer.Option("--out", "-o", help="The folder; more captures may go into one.")] = CAPTURE,
     who: Annotated[
         str, typer.Option("--who", help="The person or machine: splits keep it together. Default: the board's id.")
     ] = "",

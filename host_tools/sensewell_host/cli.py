@@ -29,6 +29,7 @@ from sensewell_host.dataset.rate import rate_of, rate_text
 from sensewell_host.errors import SensewellError
 from sensewell_host.guard_commands import app as guard_app
 from sensewell_host.key_commands import app as key_app
+from sensewell_host.places import built, short
 
 app = typer.Typer(
     help="Sensewell: from sensor recordings to decisions on a MicroPython board that you can trust in the field.",
@@ -57,7 +58,7 @@ BoardName = Annotated[
     str | None,
     typer.Option("--board", "-b", help="A virtual board that runs (name or port number), an address, or unix:FOLDER."),
 ]
-DATA = Path("build/data/watch")
+DATASETS, DATA, BUNDLE, RUN = (built(path) for path in ("data", "data/watch", "models/watch/watch.swb", "run"))
 
 
 @app.callback()
@@ -98,7 +99,7 @@ def data_import(
         raise SensewellError(f"there is no {csv}: name a CSV with recordings, plain or .gz")
     with _bar(f"importing {csv.name}"):
         dataset, report = import_csv(csv, schema_path=schema)
-        dataset = dataset.save(folder or Path("build/data") / dataset.name)
+        dataset = dataset.save(folder or built("data") / dataset.name)
     out.print(f"{_counts(dataset)} in {dataset.folder}")
     for channel, missing in report.missing.items():
         clipped = report.clipped.get(channel, 0)
@@ -111,7 +112,7 @@ def data_import(
 
 
 @data_app.command("list")
-def data_list(folder: Annotated[Path, typer.Argument(help="Where datasets are kept.")] = Path("build/data")) -> None:
+def data_list(folder: Annotated[Path, typer.Argument(help="Where datasets are kept.")] = DATASETS) -> None:
     """List the datasets in a folder."""
     from sensewell_host.dataset import Dataset
 
@@ -186,7 +187,7 @@ def train(model: Model = "watch") -> None:
         )
     )
     out.print(said)
-    out.print(f"written to {stages.BUILD / result.recipe.name}; next: sensewell convert {model}")
+    out.print(f"written to {short(stages.BUILD / result.recipe.name)}; next: sensewell convert {model}")
     for missed in result.missed:
         raise SensewellError(f"the recipe's target was missed: {missed}")
 
@@ -243,7 +244,8 @@ def _train_within(model: str, model_bytes: int | None, instructions: int | None)
     out.print(
         f"taken from {said['options']} sizes: {result.figures['model']['candidate']} on {len(result.features)} "
         f"features, {said['expected_bytes']:,} bytes{cost}; macro-F1 {result.loso.mean:.3f} on groups left out, "
-        f"{result.test.macro_f1:.3f} on those held out; all sizes: {stages.BUILD / result.recipe.name / 'pareto.png'}"
+        f"{result.test.macro_f1:.3f} on those held out; all sizes: "
+        f"{short(stages.BUILD / result.recipe.name / 'pareto.png')}"
     )
 
 
@@ -280,7 +282,7 @@ def pack(
         at = int(expires.replace(tzinfo=UTC).timestamp())
         bound["expires"] = {"at": at, "without_clock": without_clock}
     with _bar("packing"):
-        path = stages.pack(stages.folder_of(model), bound)
+        path = short(stages.pack(stages.folder_of(model), bound))
     out.print(f"{path}: {path.stat().st_size:,} bytes; next: sensewell sign {path}, then sensewell deploy {path}")
 
 
@@ -339,8 +341,8 @@ def run(
     faulty: Annotated[bool, typer.Option("--faults", help="Also with injected field faults.")] = False,
     bundle: Annotated[
         Path, typer.Option("--bundle", help="The deployed bundle's file here; fetched from the board where it differs.")
-    ] = Path("build/models/watch/watch.swb"),
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Where the decisions are kept.")] = Path("build/run"),
+    ] = BUNDLE,
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Where the decisions are kept.")] = RUN,
 ) -> None:
     """Replay recordings through the bundle on a board and collect its decisions. No board given: this PC."""
     from sensewell_host import demo
@@ -381,9 +383,7 @@ def run(
 
 @app.command(rich_help_panel=_BOARDS)
 def report(
-    folder: Annotated[Path, typer.Argument(help="A folder that `sensewell run` or `sensewell demo` made.")] = Path(
-        "build/run"
-    ),
+    folder: Annotated[Path, typer.Argument(help="A folder that `sensewell run` or `sensewell demo` made.")] = RUN,
 ) -> None:
     """Judge a run and draw it: confusion matrix, scores and sources, forecasts, a timeline."""
     from sensewell_host import report as reporter

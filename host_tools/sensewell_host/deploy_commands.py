@@ -16,10 +16,11 @@ from rich.table import Table
 from sensewell_host.board import Board, BoardError, connect, virtual
 from sensewell_host.board.commands import address_of
 from sensewell_host.errors import SensewellError
+from sensewell_host.places import built
 
 console = Console()
 slots_app = typer.Typer(no_args_is_help=True, help="The two slots of a board: go back, pin, unpin, try again.")
-BUNDLE = Path("build/models/watch/watch.swb")
+BUNDLE = built("models/watch/watch.swb")
 
 Bundle = Annotated[Path, typer.Argument(help="A bundle (.swb).")]
 Ports = Annotated[

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sensewell_host.errors import SensewellError
+from sensewell_host.places import built
 
 console = Console()
 
@@ -97,7 +98,7 @@ def evaluate(
         name: judge.judge(tapes, of, labels, recipe.evaluate.alarm, recipe.fallback, recipe.evaluate.grace_s)
         for name, of in tracks.items()
     }
-    out = folder or Path("build/evaluate") / recipe.name
+    out = folder or built("evaluate") / recipe.name
     out.mkdir(parents=True, exist_ok=True)
     report = {
         "board": where,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import tiny_bundle
 from rich.console import Console
-from sensewell_host import cli
+from sensewell_host import cli, places
 from sensewell_host.board import catalog, commands, virtual
 
 
@@ -33,6 +34,7 @@ class Answer(NamedTuple):
 
 
 Call = Callable[..., Answer]
+WIDE = {**os.environ, "COLUMNS": "240"}
 
 
 @pytest.fixture
@@ -291,3 +293,21 @@ def test_kill_ends_a_command_as_ctrl_c_does(tmp_path: Path) -> None:
         process.terminate()
         assert process.stdout.read() == "tidied\n"
     assert process.returncode == 143
+
+
+def test_what_is_in_build_is_found_from_any_folder(tmp_path: Path) -> None:
+    said = [
+        subprocess.run([sys.executable, "-m", "sensewell_host", "run", "--help"], **where, text=True, check=True).stdout
+        for where in ({"cwd": places.ROOT, "stdout": -1}, {"cwd": tmp_path, "stdout": -1, "env": WIDE})
+    ]
+    assert "[default: build/run]" in said[0]
+    assert str(places.ROOT / "build" / "run") in said[1]
+    assert places.short(places.ROOT.parent) == places.ROOT.parent
+
+
+def test_without_its_source_tree_the_command_says_so(tmp_path: Path) -> None:
+    shutil.copytree(places.ROOT / "host_tools" / "sensewell_host", tmp_path / "lib" / "sensewell_host")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "lib")}
+    command = [sys.executable, "-m", "sensewell_host", "board", "list"]
+    run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, check=False)
+    assert run.returncode == 1 and "make install" in run.stderr and "Traceback" not in run.stderr

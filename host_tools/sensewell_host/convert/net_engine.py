@@ -51,8 +51,7 @@ def reference(data: bytes, q: NDArray[np.int8]) -> NDArray[Any]:
         runtime: Any = importlib.import_module("tflite_micro.python.tflite_micro.runtime")
     except ImportError as error:
         raise SensewellError(
-            "converting a network needs the interpreter it is held against: pip install 'sensewell[neural]' (in a "
-            f"clone: -e '.[neural]'); Python says: {error}"
+            f"converting a network needs the interpreter it is held against: `make neural`; Python says: {error}"
         ) from error
     try:
         with quiet():  # it prints from C when it refuses

@@ -68,7 +68,7 @@ def _library(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise SensewellError(
-            f"the recipe asks for {name}, which cannot be imported ({error}): pip install 'sensewell[boosting]', or "
+            f"the recipe asks for {name}, which cannot be imported ({error}): `make install` brings it, or "
             "use kind hist_gradient_boosting, which needs nothing more"
         ) from None
 

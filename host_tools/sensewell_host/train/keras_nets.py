@@ -20,7 +20,7 @@ from sensewell_host.quiet import quiet
 
 Floats = NDArray[np.float32]
 Weights = list[NDArray[Any]]
-HELP = "training and converting networks needs TensorFlow: pip install 'sensewell[neural]' (in a clone: -e '.[neural]')"
+HELP = "training and converting networks needs TensorFlow: `make neural`"
 
 
 @cache
