@@ -309,8 +309,9 @@ def _start(engine: str, job: Path, errors: Path) -> subprocess.Popen[str]:
 
 
 def _listen(number: int, stream: IO[str], lines: queue.Queue[tuple[int, str | None]]) -> None:
-    for line in stream:
-        lines.put((number, line))
+    with stream:
+        for line in stream:
+            lines.put((number, line))
     lines.put((number, None))
 
 
