@@ -5,6 +5,7 @@ An expected failure is one red sentence on stderr and exit code 1; `sensewell --
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -484,16 +485,24 @@ def main() -> None:
         app()
     except SensewellError as error:
         _fail(str(error))
-    except BrokenPipeError:  # `| head` has read enough; what is left in the buffer must not complain at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `| head` has read enough
+        _say_no_more()
         sys.exit(1)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _say_no_more()
+            _fail(f"there is no room left on the disk for {error.filename or 'what is written'}: make some")
         if error.filename is None:
             raise
         _fail(f"cannot use {error.filename}: {error.strerror}; mind the path, its rights and the room on the disk")
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped")
         sys.exit(130)
+
+
+def _say_no_more() -> None:
+    """What is left in the buffer of stdout must not complain at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminated(*_: object) -> None:

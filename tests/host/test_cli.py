@@ -305,6 +305,14 @@ def test_what_is_in_build_is_found_from_any_folder(tmp_path: Path) -> None:
     assert places.short(places.ROOT.parent) == places.ROOT.parent
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_named(bundle: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "sensewell_host", "inspect", str(bundle)]
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == 1 and run.stderr.count("\n") == 1 and "no room left on the disk" in run.stderr
+
+
 def test_without_its_source_tree_the_command_says_so(tmp_path: Path) -> None:
     shutil.copytree(places.ROOT / "host_tools" / "sensewell_host", tmp_path / "lib" / "sensewell_host")
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "lib")}
