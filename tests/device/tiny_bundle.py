@@ -127,7 +127,8 @@ def seal(text, body=b""):
     pad = bytes(-(56 + len(text)) % 8)
     size = 56 + len(text) + len(pad) + len(body)
     digest = hashlib.sha256(text).digest()
-    return struct.pack("<4sHHIII32s4x", b"SWB1", 2, 56, len(text), size, 0, digest) + text + pad + bytes(body)
+    head = struct.pack("<4sHHIII32s4x", b"SWB1", 2, 56, len(text), size, 0, digest)
+    return b"".join((head, text, pad, body))  # small boards have room for it once
 
 
 def digest_of(data):
