@@ -42,7 +42,7 @@ class Sensor:
         return [{"name": "a", "unit": "g", "scale": 0.5, "offset": 1.0}, {"name": "b", "unit": "deg"}]
     def read(self, row):
         self.n += 1
-        if self.n % 50 == 0:
+        if self.n == 50:
             raise OSError(19)
         row[0] = self.n
         row[1] = -self.n
@@ -254,7 +254,7 @@ def test_the_command_reads_setup_py_and_says_what_it_could_not_read(
     with connect(running.address) as wire:
         wire.put("/setup.py", SETUP.encode())
     try:
-        words = ["capture", "--board", running.address, "--label", "x", "--seconds", "1.2", "--out", str(tmp_path)]
+        words = ["capture", "--board", running.address, "--label", "x", "--seconds", "3", "--out", str(tmp_path)]
         said = CliRunner().invoke(app, words)
     finally:
         with connect(running.address) as wire:
