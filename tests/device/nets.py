@@ -1,6 +1,7 @@
 """Small networks of noise in bundles, for each kind of input and output. Runs on boards too."""
 
 import gc
+import sys
 from array import array
 
 import tiny_bundle
@@ -11,6 +12,9 @@ from sensewell.model import neural
 from sensewell.pipeline import Pipeline
 from sensewell.refusal import Refused
 from tflites import INT8, INT16, INT32, Model
+
+if hasattr(gc, "threshold") and sys.implementation.name == "micropython":
+    gc.threshold(4096)  # as where a node starts: large pieces find their room
 
 FAULT = 17  # of a pipeline's state
 WAYS = [(seen, output) for seen in ("window", "features") for output in ("classes", "anomaly", "value")]

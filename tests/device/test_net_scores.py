@@ -1,5 +1,7 @@
 """Networks in bundles: shares as scores, and a heap that stands still. Apart, since small boards lack the room."""
 
+import gc
+
 import nets
 from nets import manifest, network, run, samples, trusted
 
@@ -14,7 +16,8 @@ def test_nothing_is_allocated_from_sample_to_decision():
         return
     rows = list(samples(64))
     for seen, output in nets.WAYS:
-        pipeline = None
+        pipeline = feed = None
+        gc.collect()
         pipeline = trusted(manifest(seen, output), network(seen, output))
         t_ms = decided = 0
         feed = pipeline.feed
