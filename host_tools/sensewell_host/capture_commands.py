@@ -14,6 +14,7 @@ from rich.console import Console
 
 from sensewell_host.capture.session import Capture, Plan, Result
 from sensewell_host.capture.store import SCHEMA, TABLE, Stated
+from sensewell_host.capture.wire import Rows
 from sensewell_host.dataset.rate import MAX_MS, rate_text
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.deploy_commands import one_address
@@ -90,11 +91,11 @@ def _run(plan: Plan, address: str) -> Result:
         live = stack.enter_context(Live(console=console, auto_refresh=False, transient=True))
         screens: list[Screen] = []
 
-        def watch(rows: object, result: Result, kept: bool) -> None:
+        def watch(rows: Rows, result: Result, kept: bool) -> None:
             if not screens:
                 wanted = round((plan.seconds + plan.before_s) * plan.rate_hz)
                 screens.append(Screen(live, job.channels, plan.rate_hz, wanted, hint))
-            screens[0](rows, result, kept)  # type: ignore[arg-type]
+            screens[0](rows, result, kept)
 
         job = Capture(plan, _enter, watch)
         return job.run(address)
