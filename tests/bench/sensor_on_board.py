@@ -114,7 +114,7 @@ def costs():
 
     virt.mark()
     nothing = virt.since()
-    for name in ("mpu6886", "lsm6ds3", "adxl345", "bme280", "sht3x", "ina219", "adc", "pulse", "gpio"):
+    for name in ("mpu6886", "lsm6ds3", "adxl345", "bme280", "sht3x", "ina219", "ds3231", "adc", "pulse", "gpio"):
         gc.collect()
         world = World(name, 100)
         sensor = world.sensor
@@ -138,6 +138,6 @@ def costs():
 
 MODULES = (
     "refusal", "sensor.part", "sensor.mpu6050", "sensor.lsm6ds3", "sensor.adxl345", "sensor.bme280", "sensor.crc",
-    "sensor.sht3x", "sensor.ina219", "sensor.ds18b20", "sensor.adc", "sensor.pulse", "sensor.gpio", "sensor.several",
-    "sensor.told",
+    "sensor.sht3x", "sensor.ina219", "sensor.clock", "sensor.ds3231", "sensor.ds18b20", "sensor.adc", "sensor.pulse",
+    "sensor.gpio", "sensor.several", "sensor.told",
 )  # fmt: skip

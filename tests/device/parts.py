@@ -12,7 +12,7 @@ class World:
         self.us = start_ms * 1000
         self.name = name
         self.part = self.bus = None
-        self.period_ms = {"bme280": 20, "sht3x": 20, "ds18b20": 1000}.get(name, 10)
+        self.period_ms = {"bme280": 20, "sht3x": 20, "ds18b20": 1000, "ds3231": 1000, "clock": 1000}.get(name, 10)
         getattr(self, "_" + name)()
         self.row = array("h", [MISSING] * self.sensor.n_channels)
 
@@ -85,6 +85,18 @@ class World:
 
         self._on_bus(Part(), Ina219)
 
+    def _ds3231(self):
+        from sensewell.sensor.ds3231 import Ds3231
+        from sensewell_sim.ds3231 import Ds3231 as Part
+
+        self._on_bus(Part(), Ds3231)
+
+    def _clock(self):
+        from sensewell.sensor.clock import Clock
+
+        self.when = (2026, 2, 12, 8, 59, 30, 3, 43)
+        self.sensor = Clock(lambda: self.when, clock=self.now_ms)
+
     def _ds18b20(self):
         from sensewell.sensor.ds18b20 import Ds18b20
         from sensewell_sim.ds18b20 import OneWire
@@ -114,15 +126,15 @@ class World:
         self.sensor = Gpio(self.part, clock=self.now_ms)
 
 
-I2C = ("mpu6050", "mpu6886", "lsm6ds3", "adxl345", "bme280", "sht3x", "ina219")
-ALL = I2C + ("ds18b20", "adc", "pulse", "gpio")
+I2C = ("mpu6050", "mpu6886", "lsm6ds3", "adxl345", "bme280", "sht3x", "ina219", "ds3231")
+ALL = I2C + ("clock", "ds18b20", "adc", "pulse", "gpio")
 
 
 def faults(name):
     """What can happen: {fault: the reason that its driver gives in the end}; "" where the guard sees it in readings."""
     if name == "adc":
         return {"gone": ""}
-    if name in ("pulse", "gpio"):
+    if name in ("clock", "pulse", "gpio"):
         return {}
     found = {"gone": "sensor.nack", "held_low": "sensor.stuck_bus", "frozen": "sensor.timeout"}
     found["brown_out"] = "sensor.brownout"
@@ -130,9 +142,12 @@ def faults(name):
         found["bad_crc"] = "sensor.crc"
         del found["frozen"]  # it would go on giving its last conversion, and nobody could tell
         return found
+    if name == "ds3231":  # its battery keeps it through a brown-out
+        found["unset"] = "sensor.brownout"
+        del found["brown_out"]
     found["other"] = "sensor.id"
     found["stuck_bit"] = {"sht3x": "sensor.crc", "adxl345": "sensor.brownout"}.get(name, "sensor.id")
-    if name != "ina219":  # its noise is below a count: it may stand still
+    if name not in ("ina219", "ds3231"):  # noise below a count, or none: it may stand still
         found["steady"] = ""
     if name == "sht3x":
         found.update({"bad_crc": "sensor.crc", "frozen": "sensor.nack"})

@@ -112,10 +112,12 @@ def test_a_manifest_that_does_not_fit_together_names_the_part():
     rule = {"name": "r", "on": {"channel": 0}, "when": "above", "limit": 5, "label": 0}
     config = tiny_bundle.manifest()["arbiter"]
     channel = {"name": "a", "unit": "", "scale": 1, "offset": 0}
+    assert sealed(channels=[channel, dict(channel, name="b")]) == ""  # a number has no unit
     for part, values in (
         ("name", (None, "", 7)), ("version", (None, 0, True, "1")), ("rate_hz", (0, 1001, 50.0)),
         ("boards", ([], [1], "x")), ("min_runtime", ([0], [0, 1, 2], ["a", "b"])), ("sensewell", (None, 2)),
-        ("channels", ([], [1], [channel] * 17, [dict(channel, scale=1e31)] * 2, [dict(channel, name=1)] * 2)),
+        ("channels", ([], [1], [channel] * 17, [dict(channel, scale=1e31)] * 2, [dict(channel, name=1)] * 2,
+            [dict(channel, unit=None)] * 2, [dict(channel, unit="u" * 33)] * 2)),
         ("guard", ([], {"channels": [{}]}, {"gap_ms": -1}, {"disagree": [1]})),
         ("condition", ({"filters": [{}]}, {"x": [{}, {}]}, {"filters": "ab"})),
         ("window", (None, dict(window, length=1), dict(window, length=257), dict(window, hop=17), dict(window, hop=0))),

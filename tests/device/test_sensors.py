@@ -8,7 +8,9 @@ from parts import ALL, I2C, MISSING, World, faults, inject
 from sensewell.guard import Guard
 from sensewell.refusal import Refused
 from sensewell.sensor.adxl345 import Adxl345
+from sensewell.sensor.clock import hour_row
 from sensewell.sensor.ds18b20 import Ds18b20
+from sensewell.sensor.ds3231 import weekday
 from sensewell.sensor.lsm6ds3 import Lsm6ds3
 from sensewell.sensor.mpu6050 import Mpu6050
 
@@ -330,6 +332,70 @@ def test_settings_that_no_part_has_are_refused():
     ):  # fmt: skip
         refused("sensor.setting", make)
     refused("sensor.id", Ds18b20(World("ds18b20").part, rom=b"\x10\1\2\3\4\5\6\7").read, array("h", [0]))
+
+
+def test_an_hour_is_two_distances_that_never_jump():
+    row = array("h", [0] * 3)
+    seen = set()
+    last = None
+    for minute in range(2 * 1440):
+        hour_row(row, minute % 1440, 4 + minute // 1440)
+        assert 0 <= row[0] <= 720 and 0 <= row[1] <= 720 and row[2] == minute // 1440
+        if last:
+            assert abs(row[0] - last[0]) == 1 and abs(row[1] - last[1]) == 1
+        last = row[0], row[1]
+        seen.add(last)
+    assert len(seen) == 1440
+    hour_row(row, 12 * 60, 0)
+    assert list(row) == [0, 360, 0]
+    hour_row(row, 18 * 60 + 10, 6)
+    assert list(row) == [370, 10, 1]
+
+
+def test_weekdays_of_a_century():
+    day = 5  # 2000-01-01 was a Saturday
+    for year in range(2000, 2100):
+        for month in range(12):
+            days = 29 if month == 1 and year % 4 == 0 else b"\x1f\x1c\x1f\x1e\x1f\x1e\x1f\x1f\x1e\x1f\x1e\x1f"[month]
+            assert weekday(year, month + 1, 1) == day and weekday(year, month + 1, days) == (day + days - 1) % 7
+            day = (day + days) % 7
+
+
+def test_a_battery_clock_gives_the_hour_it_was_set_to():
+    world = World("ds3231")
+    world.run(1)
+    assert list(world.row) == [720 - 539, 541, 0]  # Thursday, 8:59
+    assert world.run(60) == [""] * 60
+    assert list(world.row) == [180, 540, 0]
+    world.period_ms = 60000  # the same second of another minute is something new
+    assert world.run(3) == [""] * 3 and world.row[0] == 177
+    inject(world, "unset")
+    world.period_ms = 1000
+    assert set(world.run(5)) == {"sensor.brownout"}
+    world.sensor.set((2026, 12, 26, 23, 59, 58, 0, 0))
+    world.run(1)
+    assert list(world.row) == [719, 359, 1]  # a Saturday, whatever weekday the tuple says
+    world.part.registers[2] = 0x40 | 0x12  # as libraries set it that count to twelve: half past midnight
+    world.part.registers[1] = 0x30
+    world.part.registers[0] = 0
+    world.run(1)
+    assert list(world.row) == [690, 390, 1]
+    world.part.registers[2] = 0x40 | 0x20 | 0x12
+    world.part.registers[0] = 0
+    world.run(1)
+    assert list(world.row) == [30, 330, 1]
+    assert world.sensor.self_test() == [30, 330, 1]
+    refused("sensor.setting", world.sensor.set, (2000, 1, 1, 0, 0, 9, 5, 1))
+
+
+def test_a_board_clock_that_nobody_has_set_gives_no_hour():
+    world = World("clock")
+    assert world.run(2) == ["", ""] and list(world.row) == [181, 541, 0]
+    world.when = (2000, 1, 1, 0, 3, 9, 5, 1)
+    assert set(world.run(3)) == {"sensor.brownout"}
+    world.when = (2026, 2, 14, 12, 0, 0, 5, 45)
+    world.run(2)
+    assert list(world.row) == [0, 360, 1]
 
 
 def test_bits_that_a_ds18b20_leaves_undefined_are_no_reading():

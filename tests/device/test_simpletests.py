@@ -35,6 +35,7 @@ def test_inertial_simpletests_read_and_test_themselves():
 def test_simpletests_of_the_other_parts_read():
     from sensewell_sim.bme280 import Bme280
     from sensewell_sim.ds18b20 import OneWire
+    from sensewell_sim.ds3231 import Ds3231
     from sensewell_sim.ina219 import Ina219
     from sensewell_sim.pins import AdcPin, Pin
     from sensewell_sim.sht3x import Sht3x
@@ -42,6 +43,8 @@ def test_simpletests_of_the_other_parts_read():
     runs("bme280", Bus(Bme280()))
     runs("sht3x", Bus(Sht3x()))
     runs("ina219", Bus(Ina219()))
+    runs("ds3231", Bus(Ds3231()))
+    runs("clock", lambda: (2026, 2, 12, 8, 59, 30, 3, 43))
     runs("ds18b20", OneWire())
     runs("adc", AdcPin())
     runs("pulse", Pin())

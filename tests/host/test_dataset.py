@@ -16,7 +16,7 @@ import pytest
 from sensewell_host.dataset import ChannelInfo, Dataset, Recording, rate, seglearn
 from sensewell_host.dataset.csv_import import import_csv
 from sensewell_host.dataset.recording import MISSING, natural, to_counts, unique_name
-from sensewell_host.dataset.schema import Schema
+from sensewell_host.dataset.schema import CLOCK, Schema
 from sensewell_host.dataset.split import leave_one_group_out, split_by_group
 from sensewell_host.errors import SensewellError
 
@@ -159,6 +159,41 @@ def test_a_dataset_of_a_sample_a_minute_keeps_its_period_and_its_holes(tmp_path:
     assert json.loads((tmp_path / "room" / "dataset.json").read_text())["period_ms"] == 60_000
     with pytest.raises(SensewellError, match=r"60 s apart, period_ms 1000 means 1 s: correct period_ms"):
         import_csv(tmp_path / "room.csv", Schema.parse({**schema, "period_ms": 1000}))
+
+
+def test_a_clock_channel_is_the_hour_that_the_time_says(tmp_path: Path) -> None:
+    schema = {
+        "period_ms": 60_000,
+        "time": {"column": "when", "unit": "iso"},
+        "missing": [0],  # what stands in cells: the hour of noon is none
+        "channels": [{"name": "a", "scale": 1}, *({"name": name, "clock": name} for name in CLOCK)],
+    }
+    rows = ["2026-02-13T23:59:31,1", "2026-02-14T00:00:30,2", "2026-02-14T00:01:29,0", "2026-02-14T00:04:30,4"]
+    (tmp_path / "room.csv").write_text("when,a\n" + "\n".join(rows) + "\n")
+    dataset, _ = import_csv(tmp_path / "room.csv", Schema.parse(schema))
+    assert [(one.unit, one.scale) for one in dataset.channels[1:]] == [("min", 1), ("min", 1), ("", 1)]
+    gone = [MISSING] * 4
+    assert dataset.recordings[0].samples.tolist() == [
+        [1, 719, 359, 0], [2, 720, 360, 1], [MISSING, 719, 361, 1], gone, gone, [4, 716, 364, 1],
+    ]  # fmt: skip
+    (tmp_path / "room.csv").write_text("when,a\n2026-02-14T12:00+09:00,1\n")
+    dataset, _ = import_csv(tmp_path / "room.csv", Schema.parse(schema))
+    assert dataset.recordings[0].samples.tolist() == [[1, 0, 360, 1]]  # as it was there, on a Saturday
+
+
+@pytest.mark.parametrize(
+    ("channel", "time", "says"),
+    [
+        ({"clock": "moon"}, {"column": "t", "unit": "iso"}, "expected clock as one of from_noon, from_18h, weekend"),
+        ({"clock": ["weekend"]}, {"column": "t", "unit": "iso"}, "expected 'clock' as text"),
+        ({"clock": "weekend"}, {"column": "t", "unit": "s"}, 'a clock needs "time" with the unit iso'),
+        ({"clock": "weekend"}, None, 'a clock needs "time" with the unit iso'),
+        ({"clock": "weekend", "scale": 2}, {"column": "t", "unit": "iso"}, "beside a clock only its name, got scale"),
+    ],
+)
+def test_a_clock_that_makes_no_sense_is_refused(channel: dict[str, Any], time: Any, says: str) -> None:
+    with pytest.raises(SensewellError, match=says):
+        Schema.parse({"rate_hz": 1, "time": time, "channels": [{"name": "c", **channel}]})
 
 
 def small(tmp_path: Path | None = None) -> Dataset:

@@ -98,7 +98,9 @@ def check(m):
 
     n = _list_of(m["channels"], dict, 1, 16, "channels")
     for entry in m["channels"]:
-        _list_of([entry.get(key) for key in ("name", "unit")], str, 2, 2, "channels")
+        _list_of([entry.get("name")], str, 1, 1, "channels")
+        unit = entry.get("unit")
+        _check(type(unit) is str and len(unit) <= 32, "channels", "unit")  # "": a number, a binary input
         for key in ("scale", "offset"):
             value = entry.get(key)
             _check(type(value) in (int, float) and -1e30 < value < 1e30, "channels", key)

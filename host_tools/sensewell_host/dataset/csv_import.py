@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from sensewell_host.dataset.rate import rate_said
 from sensewell_host.dataset.recording import MISSING, Dataset, Recording, to_counts, unique_name
 from sensewell_host.dataset.schema import Schema
+from sensewell_host.device_path import use_device_path
 from sensewell_host.errors import SensewellError
 
 HOLE_S = 2.0  # rows lost for longer than this and HOLE_ROWS end a recording; fewer are put back as MISSING
@@ -52,8 +53,12 @@ def import_csv(
     report = ImportReport(rows=len(cells))
 
     values = np.empty((len(cells), len(schema.channels)))
-    for number, (column, factor) in enumerate(zip(schema.columns, schema.factors, strict=True)):
-        values[:, number] = _numbers(path, column, [row[where[column]] for row in cells], lines)
+    for number, (column, factor, clock) in enumerate(zip(schema.columns, schema.factors, schema.clock, strict=True)):
+        column_cells = [row[where[column]] for row in cells]
+        if clock is not None:
+            values[:, number] = _hours(path, column, column_cells, lines)[:, clock]
+            continue
+        values[:, number] = _numbers(path, column, column_cells, lines)
         for none in schema.missing:
             values[values[:, number] == none, number] = np.nan
         info = schema.channels[number]
@@ -208,16 +213,31 @@ def _numbers(path: Path, column: str, cells: Sequence[str], lines: Sequence[int]
 
 def _iso(path: Path, column: str, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.float64]:
     """Seconds since 1970 of ISO 8601 times; those without a zone count as UTC, so that none comes twice."""
+    found = _moments(path, column, cells, lines)
+    return np.array([(moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() for moment in found])
+
+
+def _hours(path: Path, column: str, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.int16]:
+    """int16[rows, 3] as the board's clock has it: the hour that is written, whatever its zone."""
+    use_device_path()
+    from sensewell.sensor.clock import hour_row
+
+    found = np.empty((len(cells), 3), np.int16)
+    for row, moment in zip(found, _moments(path, column, cells, lines), strict=True):
+        hour_row(row, 60 * moment.hour + moment.minute, moment.weekday())
+    return found
+
+
+def _moments(path: Path, column: str, cells: Sequence[str], lines: Sequence[int]) -> list[datetime]:
     found = []
     for line, cell in zip(lines, cells, strict=True):
         try:
-            moment = datetime.fromisoformat(cell)
+            found.append(datetime.fromisoformat(cell))
         except ValueError:
             raise SensewellError(
                 f"{path.name}, line {line}, column {column!r}: expected a time as 2026-05-04 13:30:00, got {cell!r}"
             ) from None
-        found.append((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    return np.array(found)
+    return found
 
 
 def _is_number(cell: str) -> bool:

@@ -8,7 +8,8 @@
 | key       | meaning                                                                                              |
 |-----------|------------------------------------------------------------------------------------------------------|
 | channels  | SI value = cell * factor (1); counts = round((SI - offset) / scale); `column`: the name if left out; |
-|           | with "raw": true the cells are the counts themselves                                                 |
+|           | with "raw": true the cells are the counts themselves; with "clock": from_noon, from_18h or weekend   |
+|           | it is that of the (iso) time as it is written, like the board's device/sensewell/sensor/clock.py     |
 | rate_hz   | nominal samples a second, 1..1000; or instead of it:                                                 |
 | period_ms | nominal ms from sample to sample, 1..3,600,000                                                       |
 | label     | column with what was going on; where it changes a new recording begins. Or {"column": c, "above": x, |
@@ -38,19 +39,22 @@ from sensewell_host.errors import SensewellError
 
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "iso": 0.0, "period": -1.0}  # iso: 2026-05-04T13:30:00
 PARTS_OF_TIME = ("day", "month", "quarter")
+CLOCK = {"from_noon": "min", "from_18h": "min", "weekend": ""}  # units, in the order of the device's hour_row()
 _KEYS = {"name", "what", *rate.KEYS, "channels", "label", "group", "recording", "extra", "time", "missing", "about"}
-_CHANNEL_KEYS = {"name", "unit", "scale", "offset", "column", "factor", "raw"}
+_CHANNEL_KEYS = {"name", "unit", "scale", "offset", "column", "factor", "raw", "clock"}
 
 
 @dataclass(frozen=True)
 class Schema:
-    """A schema, checked. `columns`, `factors`: one a channel, factor 0: raw; `time`: (column, seconds of its unit)."""
+    """A schema, checked. `columns`, `factors`, `clock`: one a channel; factor 0: raw; clock: place in CLOCK, or None;
+    `time`: (column, seconds of its unit)."""
 
     name: str
     rate_hz: float
     channels: tuple[ChannelInfo, ...]
     columns: tuple[str, ...]
     factors: tuple[float, ...]
+    clock: tuple[int | None, ...]
     label: str | None = None
     group: str | None = None
     label_above: tuple[float, str, str] | None = None  # limit, label up to it, label above
@@ -89,13 +93,17 @@ class Schema:
         entries = content.get("channels")
         if not isinstance(entries, list) or not 1 <= len(entries) <= 16:
             raise SensewellError(f"{where}: expected 1 to 16 channels, got {entries!r:.60}")
-        channels, columns, factors = [], [], []
+        time = _time(content.get("time"), where, rate.rate_of(content, where))
+        channels, columns, factors, clock = [], [], [], []
         for number, entry in enumerate(entries):
             at = f"{where}, channel {number + 1}"
             if not isinstance(entry, dict):
                 raise SensewellError(f"{at}: expected an object, got {entry!r}")
             _refuse_unknown(entry, _CHANNEL_KEYS, at)
             name = _text(entry, "name", at)
+            clock.append(_clock(entry, at, time))
+            if time and "clock" in entry:
+                entry = {"unit": CLOCK[entry["clock"]], "scale": 1.0, "column": time[0]}
             channels.append(
                 ChannelInfo(
                     name, _text(entry, "unit", at, ""), _number(entry, "scale", at), _number(entry, "offset", at, 0.0)
@@ -120,16 +128,31 @@ class Schema:
             channels=tuple(channels),
             columns=tuple(columns),
             factors=tuple(factors),
+            clock=tuple(clock),
             label=label,
             group=group,
             label_above=above,
             group_by=by,
             recording=_texts(content, "recording", where),
             extra=_texts(content, "extra", where),
-            time=_time(content.get("time"), where, rate.rate_of(content, where)),
+            time=time,
             missing=_numbers(content, "missing", where),
             about=about,
         )
+
+
+def _clock(entry: Mapping[str, Any], at: str, time: tuple[str, float] | None) -> int | None:
+    if "clock" not in entry:
+        return None
+    name = _text(entry, "clock", at)
+    if name not in CLOCK:
+        raise SensewellError(f"{at}: expected clock as one of {', '.join(CLOCK)}, got {name!r}")
+    if time is None or time[1] != TIME_UNITS["iso"]:
+        raise SensewellError(f'{at}: a clock needs "time" with the unit iso: of other times nobody knows the hour')
+    beside = sorted(set(entry) - {"name", "clock"})
+    if beside:
+        raise SensewellError(f"{at}: expected beside a clock only its name, got {', '.join(beside)}")
+    return list(CLOCK).index(name)
 
 
 def _label(value: Any, where: str) -> tuple[str | None, tuple[float, str, str] | None]:
