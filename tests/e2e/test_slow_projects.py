@@ -15,9 +15,11 @@ from sensewell_host import pack, run
 from sensewell_host.board import Board, connect, virtual
 from sensewell_host.convert.forest import convert_forest
 from sensewell_host.dataset.csv_import import import_csv
+from sensewell_host.dataset.faults import Fault
 from sensewell_host.dataset.tape import tapes
 from sensewell_host.deploy import deploy
 from sensewell_host.train import TrainResult, build_manifest, train
+from sensewell_host.train.manifest import all_labels
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -82,6 +84,19 @@ def test_room_with_light_and_without(projects: dict[str, Project]) -> None:
     for name in ("room", "room_air", "room_light"):
         guard = projects[name].result.figures["guard"]
         assert guard["train"]["refused"] == guard["test"]["refused"] == 0  # constant nights are not stuck
+
+
+@pytest.mark.parametrize("kind", ["missing", "stuck"])
+def test_a_room_without_its_clock_is_the_rules_and_without_co2_unknown(projects: dict[str, Project], kind: str) -> None:
+    project = projects["room"]
+    recipe = project.result.recipe
+    [tape] = [tape for tape in tapes(project.result.split.test) if tape.group == "test1"]
+    for gone, labels in ((("from_noon", "from_18h"), {"EMPTY", "OCCUPIED"}), (("co2",), {"unknown"})):
+        faults = {tape.name: [Fault(kind, recipe.channels.index(name), 300, 1200) for name in gone]}
+        [there] = run.play_on_host(project.bundle.read_bytes(), [tape], [run.Way("x", faults)])["x"]
+        late = there.decisions[(there.decisions["sample"] >= 330) & (there.decisions["sample"] < 1500)]
+        assert len(late) == 1170 and (late["source"] == 2).all()  # of a rule
+        assert {all_labels(recipe)[label] for label in late["label"]} == labels, gone
 
 
 @pytest.mark.parametrize("name", ["air", "room"])
