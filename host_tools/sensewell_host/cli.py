@@ -280,8 +280,13 @@ def pack(
     if device:
         bound["devices"] = [one.lower() for one in device]
     if expires:
-        at = int(expires.replace(tzinfo=UTC).timestamp())
-        bound["expires"] = {"at": at, "without_clock": without_clock}
+        at, now = expires.replace(tzinfo=UTC), datetime.now(UTC)
+        if at <= now:
+            raise SensewellError(
+                f"--expires {at:%Y-%m-%d %H:%M} is over, now it is {now:%Y-%m-%d %H:%M} UTC: no board with a clock would "
+                "start this bundle. Give a later time"
+            )
+        bound["expires"] = {"at": int(at.timestamp()), "without_clock": without_clock}
     with _bar("packing"):
         path = short(stages.pack(stages.folder_of(model), bound))
     out.print(f"{path}: {path.stat().st_size:,} bytes; next: sensewell sign {path}, then sensewell deploy {path}")

@@ -243,6 +243,7 @@ def test_boards_that_cannot_be_started_are_named_before_anything_is_trained(sens
 def test_what_a_bundle_is_bound_to_is_checked(sensewell: Call) -> None:
     assert "is no board's unique id" in sensewell("pack", "watch", "--device", "kitchen").sentence()
     assert "--without-clock is refuse or run" in sensewell("pack", "watch", "--without-clock", "wait").sentence()
+    assert "2020-02-29 00:00 is over" in sensewell("pack", "watch", "--expires", "2020-02-29").sentence()
 
 
 def test_all_boards_may_be_none(sensewell: Call, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
