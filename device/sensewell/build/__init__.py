@@ -9,8 +9,18 @@ import sys
 
 from sensewell.refusal import Refused
 
-# Beside this package. (Not sensewell_p256: native code that is loaded anew takes new memory on some boards)
-_ONCE = ("bundle", "policy", "version", "signature", "trust", "trust_store", "kernel.p256_plain")
+try:
+    from micropython import const
+except ImportError:  # CPython: the same source, word by word
+    from sensewell._port import micropython
+
+    const = micropython.const
+
+# Beside this package: what opens bundles, and what only leads to the code that stays. (Not sensewell_p256: native code
+# that is loaded anew takes new memory on some boards)
+_ONCE = const(
+    "bundle policy version signature trust trust_store kernel.p256_plain kernel features model.trees model"
+)
 
 
 def drop():
@@ -18,7 +28,7 @@ def drop():
     if sys.implementation.name != "micropython":
         return
     names = [name for name in sys.modules if name.startswith("sensewell.build")]
-    for name in names + ["sensewell." + one for one in _ONCE]:
+    for name in names + ["sensewell.%s" % one for one in _ONCE.split()]:
         if sys.modules.pop(name, None):
             package, _, name = name.rpartition(".")
             package = sys.modules.get(package)
