@@ -5,18 +5,20 @@ import hashlib
 from sensewell import signature
 from sensewell.kernel import p256_plain as p256
 
+_, N, _, G = p256.CURVE
+
 
 def key(number):
     """The public key of the private key `number`, 64 bytes."""
-    x, y = p256.affine(*_times_g(number))
+    x, y = p256.affine(_times_g(number))
     return x.to_bytes(32, "big") + y.to_bytes(32, "big")
 
 
 def sign(number, digest):
     """The DER of a signature over `digest` by the private key `number`. The nonce is a hash: good for tests alone."""
-    k = int.from_bytes(hashlib.sha256(digest + bytes([number])).digest(), "big") % p256.N
-    r = p256.affine(*_times_g(k))[0] % p256.N
-    s = p256.inverse(k, p256.N) * (int.from_bytes(digest, "big") + r * number) % p256.N
+    k = int.from_bytes(hashlib.sha256(digest + bytes([number])).digest(), "big") % N
+    r = p256.affine(_times_g(k))[0] % N
+    s = p256.inverse(k, N) * (int.from_bytes(digest, "big") + r * number) % N
     return der(r, s)
 
 
@@ -53,4 +55,4 @@ def _integer(value):
 
 
 def _times_g(number):
-    return p256.twice_multiplied(number, 0, p256.GX, p256.GY)
+    return p256.twice_multiplied(number, 0, G)

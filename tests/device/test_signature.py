@@ -32,6 +32,9 @@ R_TEST = 0xF1ABB023518351CD71D881567B1EA663ED3EFCF6C5132B354F28D3B0B7D38367
 S_TEST = 0x019F4113742A2B14BD25926B49C649155F267E60D3814B4C0CC84250E46F0083
 GOOD = der(R, S)
 
+P, N, _, (GX, GY) = p256.CURVE
+VALID, LENGTH, DER, BAD_R, BAD_S = range(5)  # verdicts
+
 
 def _reason(one, of=KEY, digest=SAMPLE):
     return reason_of(signature.verify, of, digest, one)
@@ -44,7 +47,7 @@ def _engines():
 def test_known_answers():
     assert _reason(GOOD) is None
     assert _reason(der(R_TEST, S_TEST), KEY, TEST) is None
-    assert _reason(der(R, p256.N - S)) is None  # as good by the standard
+    assert _reason(der(R, N - S)) is None  # as good by the standard
     assert _reason(GOOD, KEY, TEST) == "signature.wrong"
     assert _reason(der(R_TEST, S_TEST)) == "signature.wrong"
     assert _reason(der(S, R)) == "signature.wrong"
@@ -60,14 +63,14 @@ def test_any_buffer_will_do():
 
 
 def test_numbers_out_of_range_have_their_names():
-    for bad in (0, p256.N, p256.N + 1, (1 << 256) - 1, 1 << 256, 1 << 300):
+    for bad in (0, N, N + 1, (1 << 256) - 1, 1 << 256, 1 << 300):
         assert _reason(der(bad, S)) == "signature.r", bad
         assert _reason(der(R, bad)) == "signature.s", bad
     assert _reason(der(0, 0)) == "signature.r"
     # without the zero byte in front they are negative
     assert _reason(b"\x30\x45\x02\x20" + GOOD[5:]) == "signature.r"
     assert _reason(b"\x30\x45" + GOOD[2:38] + b"\x20" + GOOD[40:]) == "signature.s"
-    for one in (1, p256.N - 1):
+    for one in (1, N - 1):
         assert _reason(der(one, S)) == _reason(der(R, one)) == "signature.wrong"
 
 
@@ -107,7 +110,7 @@ def test_encodings_that_are_not_strict_der_are_refused():
 
 def test_a_key_off_the_curve_is_refused():
     x, y = KEY[:32], KEY[32:]
-    prime = p256.P.to_bytes(32, "big")
+    prime = P.to_bytes(32, "big")
     root_of_b = 0x66485C780E2F83D72433BD5D84A06BB6541C2AF31DAE871728BF856A174F93F4
     assert signature.on_curve(KEY)
     assert signature.on_curve(bytes(32) + root_of_b.to_bytes(32, "big"))
@@ -117,7 +120,7 @@ def test_a_key_off_the_curve_is_refused():
         KEY[:-1] + b"\0",
         b"\0" + KEY[1:],
         prime + root_of_b.to_bytes(32, "big"),  # x = 0, said as P
-        bytes(32) + (p256.P + p256.P - root_of_b).to_bytes(33, "big")[1:],
+        bytes(32) + (P + P - root_of_b).to_bytes(33, "big")[1:],
         b"\xff" * 64,
     ):
         assert not signature.on_curve(bad)
@@ -130,28 +133,28 @@ def test_other_lengths_are_refused():
     assert _reason(GOOD, KEY, SAMPLE[:31]) == "signature.length"
     assert _reason(GOOD, KEY, SAMPLE + b"\0") == "signature.length"
     for engine in _engines():
-        assert engine.parse(GOOD, bytearray(64)) == p256.VALID
-        assert engine.verify(KEY, SAMPLE, bytes(63)) == engine.point(bytes(63)) == p256.LENGTH
+        assert engine.parse(GOOD, bytearray(64)) == VALID
+        assert engine.verify(KEY, SAMPLE, bytes(63)) == engine.point(bytes(63)) == LENGTH
 
 
 def test_sums_of_equal_and_of_opposite_points_are_right():
     # keys G and -G: all the cases in which adding points is not adding points
-    g = p256.GX.to_bytes(32, "big") + p256.GY.to_bytes(32, "big")
-    minus_g = p256.GX.to_bytes(32, "big") + (p256.P - p256.GY).to_bytes(32, "big")
+    g = GX.to_bytes(32, "big") + GY.to_bytes(32, "big")
+    minus_g = GX.to_bytes(32, "big") + (P - GY).to_bytes(32, "big")
     assert signature.verify(g, SAMPLE, sign(1, SAMPLE)) is None
-    assert signature.verify(minus_g, SAMPLE, _sign_as(p256.N - 1, SAMPLE)) is None
-    digest = (p256.N - R).to_bytes(32, "big")  # u1 + u2 = 0: infinity
+    assert signature.verify(minus_g, SAMPLE, _sign_as(N - 1, SAMPLE)) is None
+    digest = (N - R).to_bytes(32, "big")  # u1 + u2 = 0: infinity
     assert _reason(der(R, S), g, digest) == "signature.wrong"
     digest = R.to_bytes(32, "big")  # u1 = u2: with -G infinity, too
     assert _reason(der(R, S), minus_g, digest) == "signature.wrong"
-    for zero in (bytes(32), p256.N.to_bytes(32, "big")):
+    for zero in (bytes(32), N.to_bytes(32, "big")):
         assert _reason(sign(3, zero), key(3), zero) is None
         assert _reason(GOOD, KEY, zero) == "signature.wrong"
 
 
 def _sign_as(d, digest):
-    r = p256.GX % p256.N  # nonce 1
-    return der(r, (int.from_bytes(digest, "big") + r * d) % p256.N)
+    r = GX % N  # nonce 1
+    return der(r, (int.from_bytes(digest, "big") + r * d) % N)
 
 
 def test_no_bit_of_a_signature_a_digest_or_a_key_may_change():
@@ -184,18 +187,18 @@ def test_native_verdicts_equal_plain_ones():
         plain = p256.parse(changed, rs[0])
         assert sensewell_p256.parse(changed, rs[1]) == plain, changed
         seen.add(plain)
-        if plain == p256.VALID:
+        if plain == VALID:
             assert rs[0] == rs[1]
-    assert seen == {p256.VALID, p256.DER, p256.R, p256.S}
+    assert seen == {VALID, DER, BAD_R, BAD_S}
     for turn in range(12):
         digest = hashlib.sha256(bytes([turn])).digest()
         signer = 1 + turn % 4
         rs = bytearray(64)
-        assert p256.parse(sign(signer, digest), rs) == p256.VALID
+        assert p256.parse(sign(signer, digest), rs) == VALID
         if turn % 3 == 2:
             rs[random.next(64)] ^= 1
         of = key(signer)
-        assert p256.point(of) == sensewell_p256.point(of) == p256.VALID
+        assert p256.point(of) == sensewell_p256.point(of) == VALID
         assert p256.verify(of, digest, rs) == sensewell_p256.verify(of, digest, rs)
 
 

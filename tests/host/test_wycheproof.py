@@ -198,7 +198,7 @@ def test_c_and_plain_integers_give_the_same_verdict_on_thousands_of_damaged_sign
         if dice.random() < 0.5 and len(der) > 1:
             der[1] = (len(der) - 2) & 0xFF
         verdict = p256_plain.parse(der, bytearray(64))
-        if verdict == p256_plain.VALID and len(requests) % 20:
+        if verdict == 0 and len(requests) % 20:
             continue  # the curve's arithmetic has the next test
         requests.append(request(key, digest, bytes(der)))
         verdicts.append(verdict or plain_verdict(key, digest, bytes(der)))
@@ -217,7 +217,7 @@ def test_c_and_plain_integers_agree_with_openssl_on_random_keys_and_digests(ask:
         der = private.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
         if turn % 3 == 2:
             r, s = utils.decode_dss_signature(der)
-            der = utils.encode_dss_signature(r, (s + 1) % p256_plain.N or 1)
+            der = utils.encode_dss_signature(r, (s + 1) % p256_plain.CURVE[1] or 1)
         requests.append(request(key, digest, der))
         verdicts.append(6 if turn % 3 == 2 else 0)
         assert plain_verdict(key, digest, der) == verdicts[-1]
@@ -230,5 +230,5 @@ def test_verdicts_have_the_same_numbers_in_c_and_in_python() -> None:
     assert [word.removeprefix("SW_P256_") for word in words] == [
         "VALID", "LENGTH", "DER", "R", "S", "POINT", "WRONG"
     ]  # fmt: skip
-    assert [getattr(p256_plain, word.removeprefix("SW_P256_")) for word in words] == list(range(7))
+    assert [getattr(p256_plain, word.removeprefix("SW_P256")) for word in words] == list(range(7))
     assert NAMES == ["", "length", "der", "r", "s", "point", "wrong"]

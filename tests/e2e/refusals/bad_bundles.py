@@ -12,8 +12,7 @@ import bad_nets
 import forests
 import tiny_bundle
 from roots import KEYS, block_by, signature_by
-from sensewell.kernel.p256_plain import N
-from signer import block, der
+from signer import N, block, der
 
 FLOOR = 5  # release counter of what the board runs
 NOW_S = 1_800_000_000
