@@ -36,7 +36,6 @@ from binascii import hexlify
 
 from sensewell.build.manifest import check
 from sensewell.refusal import Refused
-from sensewell.version import RUNTIME
 
 try:
     import micropython
@@ -46,6 +45,7 @@ except ImportError:  # CPython: the same source, word by word
 
     const = micropython.const
 
+_RUNTIME = const((0, 2))  # which this is: what a manifest's `min_runtime` is compared with
 _MAGIC = const(b"SWB1")
 _VERSION = const(2)
 _HEADER = const("<4sHHIII32s4s")
@@ -230,7 +230,7 @@ class Bundle:
             check(manifest)
         except (TypeError, KeyError) as e:
             raise Refused("bundle.schema", str(e))
-        if RUNTIME < tuple(manifest["min_runtime"]):
+        if _RUNTIME < tuple(manifest["min_runtime"]):
             raise Refused("bundle.runtime", "needs %d.%d" % tuple(manifest["min_runtime"]))
         if policy:
             policy.takes(manifest)
