@@ -1,5 +1,8 @@
 """The head of a .mpy file, as far as it decides what stays in a board's RAM. Knows nothing of what the code does.
 
+The first of a module's names is that of its source; like all names, it stays for ever. A linker writes the file there
+that it made, and `called` puts the module's own name in its place, which is there anyway.
+
 MicroPython keeps two tables of a module in one block of memory: its names, then its objects (py/persistentcode.c). It
 points at the begin of each. Without objects the second pointer is the end of the names: where that is the end of the
 block too, it points at whatever lies behind, which the garbage collector then holds for as long as the module lives.
@@ -22,6 +25,24 @@ def unpinned(mpy: bytes, word_bytes: int) -> bytes:
 
     word_bytes: of the board, 4 or 8. SensewellError if this is no .mpy file.
     """
+    n_names, n_objects, at_objects, begin = _counts(mpy)
+    words = -(-n_names * _NAME_BYTES // word_bytes)
+    if n_objects or not words or words % _BLOCK_WORDS:
+        return mpy
+    end = begin
+    for _ in range(n_names):
+        end = _behind(mpy, end)
+    return mpy[:at_objects] + b"\x01" + mpy[begin:end] + _NONE + mpy[end:]
+
+
+def called(mpy: bytes, name: str) -> bytes:
+    """`mpy` with `name` (63 characters at most) as that of its source. SensewellError if this is no .mpy file."""
+    begin = _counts(mpy)[3]
+    return mpy[:begin] + bytes([len(name) << 1]) + name.encode() + b"\0" + mpy[_behind(mpy, begin) :]
+
+
+def _counts(mpy: bytes) -> tuple[int, int, int, int]:
+    """(names, objects, where the number of objects stands, where the names begin)"""
     if mpy[:1] != b"M" or len(mpy) < _HEAD_BYTES + 2:
         raise SensewellError("this is no .mpy file")
     at = _HEAD_BYTES
@@ -29,15 +50,13 @@ def unpinned(mpy: bytes, word_bytes: int) -> bytes:
         _, at = _number(mpy, at)
     n_names, at_objects = _number(mpy, at)
     n_objects, begin = _number(mpy, at_objects)
-    words = -(-n_names * _NAME_BYTES // word_bytes)
-    if n_objects or not words or words % _BLOCK_WORDS:
-        return mpy
-    end = begin
-    for _ in range(n_names):
-        length, end = _number(mpy, end)
-        if not length & 1:  # else one that every firmware has
-            end += (length >> 1) + 1
-    return mpy[:at_objects] + b"\x01" + mpy[begin:end] + _NONE + mpy[end:]
+    return n_names, n_objects, at_objects, begin
+
+
+def _behind(mpy: bytes, at: int) -> int:
+    """Where the name at `at` ends."""
+    length, end = _number(mpy, at)
+    return end if length & 1 else end + (length >> 1) + 1  # 1: one that every firmware has
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from sensewell_host import bytecode
 from sensewell_host.board.base import ARCHITECTURES
 from sensewell_host.device_path import DEVICE
 from sensewell_host.errors import SensewellError
-from sensewell_host.mpy import unpinned
+from sensewell_host.mpy import called, unpinned
 
 CACHE = DEVICE.parent / "build" / "runtime"
 NATIVE = DEVICE.parent / "build" / "native"
@@ -89,7 +89,7 @@ def native_modules(arch: str) -> dict[str, bytes]:
         files = (sources / path.stem.removeprefix(_NATIVE_PREFIX)).glob("*")
         newest = max((file.stat().st_mtime for file in files), default=None)
         if newest is not None and newest <= path.stat().st_mtime:
-            found[path.stem] = unpinned(path.read_bytes(), _WORD_BYTES.get(arch, 4))
+            found[path.stem] = unpinned(called(path.read_bytes(), path.stem), _WORD_BYTES.get(arch, 4))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from sensewell_host import board as boards
 from sensewell_host import runtime
 from sensewell_host.board import virtual
 from sensewell_host.errors import SensewellError
-from sensewell_host.mpy import unpinned
+from sensewell_host.mpy import called, unpinned
 
 
 def tables(mpy: bytes) -> tuple[int, int]:
@@ -58,6 +59,24 @@ def test_a_module_with_the_object_loads_as_before(tmp_path: Path) -> None:
             assert said.strip() == str(list(range(count)))
 
 
-def test_what_is_no_mpy_is_refused() -> None:
+def test_a_module_called_otherwise_loads_as_before(tmp_path: Path) -> None:
+    if not virtual.is_built("unix"):
+        pytest.skip("the unix board is not built: make board-unix")
+    before = runtime.compile_file(source(tmp_path, 5), "x64")
+    after = called(before, "m")
+    assert b"names5.py" in before and b"names5.py" not in after
+    with boards.connect(f"unix:{tmp_path}") as unix:
+        unix.put("/m.mpy", after)
+        assert unix.exec("import m\nprint(m.name_4, m.__name__)").split() == ["4", "m"]
+
+
+def test_native_modules_keep_no_name_but_their_own() -> None:
+    for arch in ("rv32imc", "x64"):
+        for content in runtime.native_modules(arch).values():
+            assert b".native.mpy" not in content
+
+
+@pytest.mark.parametrize("change", [lambda mpy: unpinned(mpy, 4), lambda mpy: called(mpy, "m")])
+def test_what_is_no_mpy_is_refused(change: Callable[[bytes], bytes]) -> None:
     with pytest.raises(SensewellError, match=r"no \.mpy file"):
-        unpinned(b"import os\n", 4)
+        change(b"import os\n")
