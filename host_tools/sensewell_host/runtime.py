@@ -146,7 +146,7 @@ def files(arch: str, modules: Iterable[str] | None = None) -> dict[str, bytes]:
     names = {*(all_modules() if modules is None else modules)}
     if not arch:
         names.add(_STAND_INS)
-    return {target(name): compile_file(_source(name), arch) for name in sorted(names)}
+    return {target(name): compile_file(_source(name), arch) for name in sorted(names) if _has_code(_source(name))}
 
 
 def files_for(
@@ -251,6 +251,12 @@ def imported_by(source: bytes) -> tuple[str, ...]:
 def _imports(path: Path) -> list[str]:
     """Device modules that `path` imports."""
     return _of_device(_imported(path))
+
+
+@cache
+def _has_code(path: Path) -> bool:
+    """Not so where it is the docstring of a package: a board does without such a file, and without its name in RAM."""
+    return any(not isinstance(node, ast.Expr) for node in ast.parse(path.read_bytes()).body)
 
 
 def _of_device(names: Iterable[str]) -> list[str]:
