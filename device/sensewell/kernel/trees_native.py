@@ -1,11 +1,8 @@
 """Forests by the native module sensewell_trees; the form stands in model/trees.py. No bundles, no labels."""
 
-from sensewell_trees import predict, verify
+from sensewell_trees import predict
 
 from sensewell.refusal import Refused
-
-# as sw_trees.h numbers them
-_REASONS = "truncated magic version extended schema kind header alignment trees leaf feature_index jump overflow"
 
 
 class Forest:
@@ -19,18 +16,12 @@ class Forest:
     engine = "native"
 
     def __init__(self, buffer, n_features, n_classes):
-        flaw = verify(buffer, n_features, n_classes)
-        if flaw:
-            raise Refused("model." + _REASONS.split()[flaw - 1])
+        from sensewell.build.trees_native import prove
+
+        self.score_total = prove(buffer, n_features, n_classes)
         self._s = buffer
         self.n_features = n_features
         self.n_outputs = n_classes
-        total = buffer[16] | buffer[17] << 8
-        if buffer[5] < 3:
-            total *= buffer[8] | buffer[9] << 8
-        else:
-            total = 0 if total == 3 else 16384
-        self.score_total = total
 
     def predict(self, features, scores):
         """The class for `features` (array('h', n_features)); allocates nothing.
