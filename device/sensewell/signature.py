@@ -57,7 +57,7 @@ def verify(key, digest, der):
     except MemoryError:
         raise Refused("signature.memory")
     if verdict:
-        raise Refused("signature." + REASONS.split(" ")[verdict])
+        raise Refused("signature.%s" % REASONS.split(" ")[verdict])
 
 
 def on_curve(key):
@@ -83,7 +83,7 @@ def split(block):
     while len(found) < block[0]:
         begin = at + _ID_BYTES + 1
         if begin > size or begin + block[begin - 1] > size:
-            raise Refused("signature.block", "truncated")
+            raise Refused("signature.block", "one is truncated")
         found.append((block[at : begin - 1], block[begin : begin + block[begin - 1]]))
         at = begin + block[begin - 1]
     if size - at > 7 or any(block[at:]):

@@ -91,7 +91,7 @@ class Trust:
             last = name
         for role in (ROOT, RELEASE):
             if not 0 < self.need[role] <= sum([roles & role != 0 for roles, _ in keys.values()]):
-                raise Refused("trust.threshold", "role %d" % role)
+                raise Refused("trust.threshold", "keys of role %d" % role)
         self.revoked = set()
         last = b""
         for at in range(size - _ID_BYTES * n_revoked, size, _ID_BYTES):

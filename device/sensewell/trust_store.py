@@ -11,9 +11,16 @@ import os
 from sensewell import trust
 from sensewell.refusal import Refused
 
+try:
+    from micropython import const
+except ImportError:
+    from sensewell._port import micropython
+
+    const = micropython.const
+
 FOLDER = "/trust"
-_FILES = ("/a", "/b")
-_DIGEST_BYTES = 32
+_FILES = const(("/a", "/b"))
+_DIGEST_BYTES = const(32)
 
 
 def stored(folder=FOLDER):
