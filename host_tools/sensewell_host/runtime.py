@@ -181,7 +181,7 @@ def all_modules() -> list[str]:
     found = []
     for path in sorted((DEVICE / "sensewell").rglob("*.py")):
         name = _module_name(path)
-        if name not in _PC_ONLY and name != _STAND_INS:
+        if name not in _PC_ONLY and name != _STAND_INS and _has_code(path):
             found.append(name)
     return found
 

@@ -45,6 +45,14 @@ def test_every_module_compiles_without_native_code() -> None:
     assert all(content[:2] == b"M\x06" and content[2] >> 2 == 0 for content in files.values())  # version 6, no arch
 
 
+def test_packages_without_code_need_no_file_on_a_board() -> None:
+    files = runtime.files_for("rv32imc", extra=["sensewell.sensor.adc"])[0]
+    assert {path for path in files if "__init__" in path} == {
+        "/lib/sensewell/__init__.mpy",
+        "/lib/sensewell/build/__init__.mpy",
+    }
+
+
 def test_the_stand_ins_go_to_boards_without_native_code_only() -> None:
     assert "/lib/sensewell/_plain.mpy" in runtime.files_for("", native={})[0]
     assert "/lib/sensewell/_plain.mpy" not in runtime.files_for("rv32imc", native={})[0]
