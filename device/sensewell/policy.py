@@ -82,7 +82,7 @@ def of_board(board=None, now_s=None, channels=None):
 
 def _one_of(wanted, this, what):
     if "*" not in wanted and this not in wanted:
-        raise Refused("bundle.%s" % what, "made for %s, this is %s" % (wanted, this))
+        raise Refused("bundle." + what, "made for %s, this is %s" % (wanted, this))
 
 
 def _arch():

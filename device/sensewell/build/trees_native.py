@@ -19,7 +19,7 @@ def prove(buffer, n_features, n_classes):
     """Returns score_total; Refused("model....") if the forest is not entirely sound, or not made for these numbers."""
     flaw = verify(buffer, n_features, n_classes)
     if flaw:
-        raise Refused("model.%s" % _REASONS.split()[flaw - 1])
+        raise Refused("model." + _REASONS.split()[flaw - 1])
     total = buffer[16] | buffer[17] << 8
     if buffer[5] < 3:
         return total * (buffer[8] | buffer[9] << 8)
