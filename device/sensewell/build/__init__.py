@@ -18,9 +18,7 @@ except ImportError:  # CPython: the same source, word by word
 
 # Beside this package: what opens bundles, and what only leads to the code that stays. (Not sensewell_p256: native code
 # that is loaded anew takes new memory on some boards)
-_ONCE = const(
-    "bundle policy signature trust trust_store kernel.p256_plain kernel features model.trees model"
-)
+_ONCE = const("bundle policy signature trust trust_store kernel.p256_plain kernel features model.trees model")
 
 
 def drop():
