@@ -45,6 +45,7 @@ _FILL_N = const(15)
 _MIN_QUALITY = const(16)
 _FAULT = const(17)  # OK, or why the model must not decide
 _FEATURES_GOOD = const(18)  # 0: they are proven wrong
+_LAST_BAD = const(19)  # for each channel: the last row that it was bad in, of window.samples
 
 
 class Pipeline:
@@ -58,7 +59,8 @@ class Pipeline:
     Bad samples, by `bad_samples.policy`: hold = the last good value of every channel stands in and the row is marked
     bad; skip = no row, and one later row is marked bad for it; break = the window starts anew. Up to fill_n lost
     samples are replaced by rows of last good values (the sample after the gap included), marked bad; after a longer gap
-    the window starts anew.
+    the window starts anew. A window with too many bad rows silences the model; with hold, rules on features go on
+    while the channels that they are made of had no bad row.
 
     Counters: bad, filled, breaks, windows, misses (of the deadline); `sources` counts decisions by source id and
     guard.counters refused samples by reason. `best` is the model's class for the last window (-1: not asked), `scores`
@@ -150,6 +152,7 @@ class Pipeline:
         # Lost samples first, then what is now known of earlier rows, then this sample. 1: a window is due.
         due = 0
         s = self._s
+        whole = missed or s[_DEBT]  # the row is bad on all channels, else on those that the guard refused
         if missed > s[_FILL_N] or (verdict & _GAP and not missed):
             self._break(_WARMING)
         else:
@@ -160,6 +163,11 @@ class Pipeline:
                     due = 1
         if self.guard.taint:
             self.window.taint(self.guard.taint)
+        c = self.n_channels
+        while c > 0:
+            c -= 1
+            if whole or self.verdicts[c]:
+                s[_LAST_BAD + c] = self.window.samples + 1
         good = 1
         if verdict & _BAD:
             good = 0
@@ -208,16 +216,21 @@ class Pipeline:
         quality = self.window.quality_pct
         best = -1
         confidence = 0
-        if quality >= s[_MIN_QUALITY] and s[_FEATURES_GOOD]:
-            if self.features and (fault == _OK or rules):
-                self.features.compute(self.window)
-                if rules:
-                    rules.window(self.vector, 1, t_ms)
-            if fault == _OK:
-                best = self.model.predict(self.vector, self.scores)
-                confidence = self.scores[best] * 100 // (self.model.score_total or 1)
-        elif rules:
-            rules.window(self.vector, 0, t_ms)
+        bad = 0 if s[_FEATURES_GOOD] else 0xFFFF
+        sound = not bad and quality >= s[_MIN_QUALITY]
+        if self.features and (rules or (sound and fault == _OK)):
+            self.features.compute(self.window)
+        if rules:
+            # They need less than the model: that no row is bad on the channels that they are made of
+            c = 0 if sound else self.n_channels
+            while c > 0:
+                c -= 1
+                if self.window.samples - s[_LAST_BAD + c] < self.length:
+                    bad |= 1 << c
+            rules.window(self.vector, bad, t_ms)
+        if sound and fault == _OK:
+            best = self.model.predict(self.vector, self.scores)
+            confidence = self.scores[best] * 100 // (self.model.score_total or 1)
         self.best = best
         if clock:
             self.window_us = (clock() - start) & _T_MASK

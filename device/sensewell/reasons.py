@@ -17,7 +17,7 @@ def names(verdict):
 def tripped(rules, number):
     """True while rule `number` of the bundle is tripped; rules: the station."""
     state = rules._s  # see rules.py
-    for at in range(2, len(state), 13):
+    for at in range(2, len(state), 14):
         if state[at + 12] == number:
             return bool(state[at + 9])
     return False

@@ -19,14 +19,16 @@ except ImportError:  # CPython: the same source, word by word
 #   0 rank: lower wins    1 channel or feature    2 mask (0x8000 above, 0x7FFF below)    3 limit    4 clear
 #   5 bad counts as beyond the limit              6 interlock            7 dwell ms      8 clear dwell ms
 #   9 active             10 a change is under way since                 11 (ticks ms)   12 number in the bundle
+#  13 the channels it is made of, a bit each
 _HEAD = const(2)
-_WORDS = const(13)
+_WORDS = const(14)
 
 
 class Rules:
     """Rules of a bundle over raw channel counts (each sample) and over features (each window).
 
-    specs: list of dicts as in the manifest; n_channels <= 16. A rule "above" trips when value > limit and clears
+    specs: list of dicts as in the manifest; n_channels <= 16; features: for each the channels it is made of, as a mask.
+    A rule "above" trips when value > limit and clears
     when value <= clear; "below" trips when value < limit and clears when value >= clear; each after the evidence
     has lasted its dwell (ms). Values int16. Raises Refused("rules.index"/"rules.clear").
 
@@ -34,10 +36,10 @@ class Rules:
     interlock, -1 = none; the highest priority wins, then the earlier in the bundle.
     """
 
-    def __init__(self, specs, n_channels, n_features):
+    def __init__(self, specs, n_channels, features=()):
         from sensewell.build.manifest import rules
 
-        self.names, self.labels, self._s = rules(specs, n_channels, n_features)
+        self.names, self.labels, self._s = rules(specs, n_channels, features)
         self.row = array("H", [0])
         self.active = self.interlock = -1
 
@@ -47,21 +49,21 @@ class Rules:
             self._s[at] = self._s[at + 1] = 0
         self.active = self.interlock = -1
 
-    def window(self, vector, good, t_ms):
-        """Step the feature rules: vector array('h'); good 0 = the window is too bad to look at. As `step`."""
-        self.row[0] = 0 if good else 1
+    def window(self, vector, bad, t_ms):
+        """Step the feature rules: vector array('h'); bad: mask of channels that are not to be believed. As `step`."""
+        self.row[0] = bad
         return self.step(vector, self.row, t_ms, 1)
 
     def idle(self, t_ms):
         """No sample at all: for every rule that is a bad value. As `step`."""
-        self.row[0] = 1
+        self.row[0] = 0xFFFF
         return self.step(self.row, self.row, t_ms, 2)
 
     @micropython.viper
     def step(self, values, verdicts, now: int, which: int) -> int:
-        """Step the rules on channels (which 0, a verdict each), on features (1, one verdict) or all (2, one).
+        """Step the rules on channels (which 0, a verdict each), on features (1, a mask) or all (2, a mask).
 
-        values: array('h') of raw counts or features; verdicts: array('H'); now: ticks ms, 0..2**30-1. Returns 1 if an
+        values: array('h') of raw counts or features; verdicts: array('H'), or a mask of bad channels in one; now: ticks ms, 0..2**30-1. Returns 1 if an
         interlock tripped or cleared, else 0. No allocation.
         """
         # Bad values never help a rule to clear; they help it to trip only if it asks for that.
@@ -81,7 +83,7 @@ class Rules:
             q = ptr32(at)
             active = q[9]
             index = q[1]
-            bad = v[0]
+            bad = v[0] & q[13]
             if which == 0:
                 bad = v[index]
             evidence = 0

@@ -8,7 +8,7 @@ import gc
 import sys
 
 import tiny_bundle
-from parts import ALL, World, faults, inject
+from parts import ALL, World, drop, faults, inject
 from sensewell.node import Node
 from sensewell.sensor.told import Told
 
@@ -108,3 +108,5 @@ def test_a_dead_sensor_surfaces_with_its_reason_in_every_order_of_filters():
                     surfaces(world, node, seen, fault, reason)
                 except AssertionError as error:
                     raise AssertionError("%s, %s, order %d: %s" % (name, fault, order, error))
+            world = node = None
+        drop(name)

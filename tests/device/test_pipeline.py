@@ -4,8 +4,10 @@ from array import array
 
 import tiny_bundle
 from lcg import Lcg
+from sensewell.build.pipeline import _channels
 from sensewell.bundle import Bundle
 from sensewell.pipeline import Pipeline
+from sensewell.reasons import tripped
 from sensewell.refusal import Refused
 
 MISSING = -32768
@@ -99,6 +101,44 @@ def test_held_rows_cost_quality_and_keep_the_beat():
     assert bench.run(13) + bench.run(3, bad=True) == ["model ok"] and pipeline.arbiter.decision.quality_pct == 81
     assert bench.run(7) + bench.run(1, bad=True) == ["hold quality"] and pipeline.bad == 4
     assert bench.run(16) == ["model ok", "model ok"]
+
+
+def test_a_rule_on_a_feature_goes_on_while_only_other_channels_are_bad():
+    limit = {"when": "above", "limit": 3000, "label": 3}
+    pipeline = tiny_bundle.pipeline(
+        n_channels=3,
+        features=[{"f": "mean", "c": c} for c in range(4)],
+        derived=[{"norm": [0, 2]}],
+        rules=[dict(limit, name="r%d" % f, on={"feature": f}) for f in (1, 2, 3)],
+    )
+    rules = pipeline.rules
+    row = array("h", [0] * 3)
+
+    def run(n, gone, *counts):
+        for _ in range(n):
+            for c in range(3):
+                row[c] = MISSING if c in gone else counts[c] + pipeline.window.samples % 7
+            pipeline.feed(row, pipeline.window.samples * PERIOD)
+        return [int(tripped(rules, number)) for number in range(3)]
+
+    assert run(16, (), 0, 0, 0) == [0, 0, 0]
+    assert run(16, (0,), 0, 9000, 0) == [1, 0, 0] and pipeline.arbiter.decision.source != "model"
+    assert run(16, (0,), 0, 0, 9000) == [0, 1, 0]  # the norm of 0 and 2 is not looked at
+    assert run(16, (0, 1), 0, 0, 0) == [0, 0, 0]
+    assert run(16, (2,), 9000, 9000, 0) == [1, 0, 0]
+    assert run(16, (1,), 9000, 0, 0) == [1, 0, 1]  # bad values never help it to clear
+    assert rules.row[0] == 2
+    assert run(8, (), 9000, 0, 0) == [1, 0, 1]
+    assert run(8, (), 9000, 0, 0) == [0, 0, 1] and pipeline.arbiter.decision.quality_pct == 100
+
+
+def test_a_feature_is_made_of_all_channels_that_its_spec_names():
+    m = tiny_bundle.manifest(n_channels=3, derived=[{"norm": [0, 2]}])
+    m["features"] = [
+        {"f": "mean", "c": 1}, {"f": "corr", "c": 1, "d": 2}, {"f": "std", "c": 3}, {"f": "tilt", "c": 0, "d": 1, "e": 3},
+        {"f": "band", "c": 2, "lo": 1, "hi": 3},
+    ]  # fmt: skip
+    assert _channels(m) == [2, 6, 5, 7, 4]
 
 
 def test_skipped_rows_cost_as_much_quality_and_time():

@@ -112,7 +112,7 @@ def test_stations_read_and_write_ulab_rows():
     flat, matrix = table(300, 3, 9)
     guards = Guard(limits, 20), Guard(limits, 20)
     conditions = Condition(3, *settings), Condition(3, *settings)
-    both = Rules(rules, 3, 0), Rules(rules, 3, 0)
+    both = Rules(rules, 3), Rules(rules, 3)
     out = array("h", [0] * 3)
     for i in range(300):
         row = flat[3 * i : 3 * i + 3]

@@ -31,7 +31,7 @@ dwell_ms 0 0 268435456
 clear_dwell_ms 0 0 268435456
 label none 0 %d"""
 )
-_RULE_WORDS = const(13)  # of state
+_RULE_WORDS = const(14)  # of state
 _FAMILY = const("family - none trees neural")
 _INPUT = const("input features window")
 _OUTPUT = const("output classes anomaly value")
@@ -182,7 +182,7 @@ def shape(m):
     return values + numbers(bad, "fill_n 0 0 255", "bad_samples")
 
 
-def rules(specs, n_channels, n_features):
+def rules(specs, n_channels, features):
     """(names, labels, state) of Rules; Refused("rules.index"/"rules.clear")."""
     names = tuple([spec["name"] for spec in specs])
     values = [numbers(spec, _RULE % 255, "rules") for spec in specs]  # limit, priority, dwells, label
@@ -197,7 +197,7 @@ def rules(specs, n_channels, n_features):
             limit = values[number][0]
             clear = spec.get("clear", limit)
             below = choice(spec, _WHEN, "rules") == 2
-            if not 0 <= index < (n_channels if kind == "channel" else n_features):
+            if not 0 <= index < (n_channels if kind == "channel" else len(features)):
                 raise Refused("rules.index", spec["name"])
             if clear < limit if below else clear > limit:
                 raise Refused("rules.clear", spec["name"])
@@ -205,6 +205,7 @@ def rules(specs, n_channels, n_features):
             block += [rank, index, mask, (limit & 0xFFFF) ^ mask, (clear & 0xFFFF) ^ mask]
             block += [choice(spec, _ON_BAD, "rules"), spec.get("interlock", False)]
             block += values[number][2:4] + [0, 0, 0, number]
+            block.append(1 << index if kind == "channel" else features[index])
         if kind == "channel":
             block[1] = len(block) // _RULE_WORDS
     labels = bytes([label for *_, label in values])

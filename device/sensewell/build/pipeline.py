@@ -67,7 +67,7 @@ def build(bundle, calibration):
         if m.get("rules"):
             from sensewell.rules import Rules
 
-            rules = Rules(m["rules"], n, n_features)
+            rules = Rules(m["rules"], n, _channels(m))
             on = ["channel" in spec["on"] for spec in m["rules"]]
             on = [int(any(on)), int(not all(on))]
         part = "arbiter"
@@ -117,13 +117,29 @@ def build(bundle, calibration):
     except (TypeError, KeyError, ValueError, AttributeError, IndexError, OverflowError) as e:
         raise Refused("bundle.schema." + part, str(e))
     state = [0] * 7 + [period, hop * period, (length + hop) * period, hop]
-    state += on + [int(not conditioning), policy, fill_n, quality, fault, 1]
+    state += on + [int(not conditioning), policy, fill_n, quality, fault, 1] + [0] * n
     row = array("h", bytes(2 * n)) if conditioning else None
     return (
         (n, rate_hz, period, length, deadline_us, labels, refusal),
         (guard, conditioning, window, features, rules, arbiter, model),
         (array("i", state), row, vector, scores, array("i", bytes(4 * 4))),
     )
+
+
+def _channels(manifest):
+    # For each feature the channels it is made of, a bit each
+    made = [1 << c for c in range(len(manifest["channels"]))]
+    for derived in manifest.get("derived", ()):
+        made.append(0)
+        for c in derived["norm"]:
+            made[-1] |= 1 << c
+    found = []
+    for spec in manifest["features"]:
+        found.append(0)
+        for key in "cde":  # see KEYS in build/features.py: no other parameter has such a name
+            if key in spec:
+                found[-1] |= made[spec[key]]
+    return found
 
 
 def condition(manifest, calibration=None):
