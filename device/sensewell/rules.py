@@ -63,8 +63,8 @@ class Rules:
     def step(self, values, verdicts, now: int, which: int) -> int:
         """Step the rules on channels (which 0, a verdict each), on features (1, a mask) or all (2, a mask).
 
-        values: array('h') of raw counts or features; verdicts: array('H'), or a mask of bad channels in one; now: ticks ms, 0..2**30-1. Returns 1 if an
-        interlock tripped or cleared, else 0. No allocation.
+        values: array('h') of raw counts or features; verdicts: array('H'), or a mask of bad channels in one; now: ticks
+        ms, 0..2**30-1. Returns 1 if an interlock tripped or cleared, else 0. No allocation.
         """
         # Bad values never help a rule to clear; they help it to trip only if it asks for that.
         s = ptr32(self._s)

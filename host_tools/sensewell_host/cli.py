@@ -283,8 +283,8 @@ def pack(
         at, now = expires.replace(tzinfo=UTC), datetime.now(UTC)
         if at <= now:
             raise SensewellError(
-                f"--expires {at:%Y-%m-%d %H:%M} is over, now it is {now:%Y-%m-%d %H:%M} UTC: no board with a clock would "
-                "start this bundle. Give a later time"
+                f"--expires {at:%Y-%m-%d %H:%M} is over, now it is {now:%Y-%m-%d %H:%M} UTC: no board with a "
+                "clock would start this bundle. Give a later time"
             )
         bound["expires"] = {"at": int(at.timestamp()), "without_clock": without_clock}
     with _bar("packing"):

@@ -135,8 +135,8 @@ def test_a_rule_on_a_feature_goes_on_while_only_other_channels_are_bad():
 def test_a_feature_is_made_of_all_channels_that_its_spec_names():
     m = tiny_bundle.manifest(n_channels=3, derived=[{"norm": [0, 2]}])
     m["features"] = [
-        {"f": "mean", "c": 1}, {"f": "corr", "c": 1, "d": 2}, {"f": "std", "c": 3}, {"f": "tilt", "c": 0, "d": 1, "e": 3},
-        {"f": "band", "c": 2, "lo": 1, "hi": 3},
+        {"f": "mean", "c": 1}, {"f": "corr", "c": 1, "d": 2}, {"f": "std", "c": 3},
+        {"f": "tilt", "c": 0, "d": 1, "e": 3}, {"f": "band", "c": 2, "lo": 1, "hi": 3},
     ]  # fmt: skip
     assert _channels(m) == [2, 6, 5, 7, 4]
 
