@@ -8,6 +8,7 @@ import json
 import pickle
 import subprocess
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,14 @@ def test_a_saved_dataset_loads_again_and_its_files_are_what_a_board_replays(tmp_
         assert (one.name, one.label, one.group) == (two.name, two.label, two.group)
         assert np.array_equal(one.samples, two.samples)
         assert loaded.path_of(one.name).read_bytes() == one.samples.astype("<i2").tobytes()
+
+
+def test_a_dataset_takes_away_what_it_replaces_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "mine.i16").write_bytes(b"not of the dataset")
+    saved = small(tmp_path)
+    replace(saved, recordings=saved.recordings[:1]).save(tmp_path)
+    kept = {path.name for path in tmp_path.glob("*.i16")}
+    assert kept == {"mine.i16", f"{saved.recordings[0].name}.i16"} and len(Dataset.load(tmp_path).recordings) == 1
 
 
 def test_a_damaged_dataset_is_refused(tmp_path: Path) -> None:

@@ -102,11 +102,15 @@ class Dataset:
         return self.folder / f"{name}.i16"
 
     def save(self, folder: Path) -> Dataset:
-        """Write the folder (the index last: without it the folder is no dataset). Returns the dataset on disk."""
+        """Write the folder (the index last: without it the folder is no dataset). Returns the dataset on disk.
+
+        Recordings of the dataset that it replaces are taken away; whatever else is in the folder stays.
+        """
         folder.mkdir(parents=True, exist_ok=True)
+        old = _files_of(folder)
         (folder / INDEX).unlink(missing_ok=True)
-        for old in folder.glob("*.i16"):
-            old.unlink()
+        for path in old:
+            path.unlink(missing_ok=True)
         entries = []
         for recording in self.recordings:
             content = recording.samples.astype("<i2", copy=False).tobytes()
@@ -155,6 +159,15 @@ class Dataset:
             return Dataset(index["name"], rate_hz, channels, recordings, index.get("notes", {}), folder)
         except (KeyError, TypeError) as error:
             raise SensewellError(f"{folder / INDEX} is damaged ({error!r}): import the dataset again") from error
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """The recordings' files of the dataset in `folder`, none if there is no sound one."""
+    try:
+        names = [entry["name"] for entry in json.loads((folder / INDEX).read_text(encoding="utf-8"))["recordings"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [folder / f"{name}.i16" for name in names if isinstance(name, str) and name == safe_name(name)]
 
 
 def _read(folder: Path, entry: dict[str, Any], n_channels: int, rate_hz: float) -> Recording:
