@@ -16,7 +16,7 @@ from sensewell_host.deploy_commands import BUNDLE, at_its_prompt, one_address
 from sensewell_host.errors import SensewellError
 
 app = typer.Typer(no_args_is_help=True, help="A board's own calibration: kept on it, apart from bundles.")
-console = Console()
+console = Console(markup=False, emoji=False)
 
 Port = Annotated[str | None, typer.Option("--port", "-p", help="A real board's port: /dev/ttyUSB0, COM3.")]
 BoardName = Annotated[str | None, typer.Option("--board", "-b", help="A virtual board that runs, or an address.")]

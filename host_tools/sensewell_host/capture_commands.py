@@ -21,7 +21,7 @@ from sensewell_host.deploy_commands import one_address
 from sensewell_host.errors import SensewellError
 from sensewell_host.places import built
 
-console = Console()
+console = Console(markup=False, emoji=False)
 CAPTURE = built("captures/capture")
 
 
@@ -114,7 +114,7 @@ def _enter() -> bool:
 def _channels(text: str) -> tuple[ChannelInfo, ...]:
     made = []
     for one in filter(None, (part.strip() for part in text.split(","))):
-        words = one.split(":")
+        words = [word.strip() for word in one.split(":")]
         try:
             name, unit = words[0], words[1] if len(words) > 1 else ""
             scale, offset = [float(word) for word in [*words[2:], *("1", "0")[len(words[2:]) :]]]

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sensewell_host.errors import SensewellError
 
-console = Console()
+console = Console(markup=False, emoji=False)
 _COLOURS = {"error": "red", "warning": "yellow", "fine": "green"}
 
 Source = Annotated[Path, typer.Argument(help="A dataset's folder, a capture's folder, or a CSV with its schema.")]
@@ -53,7 +54,7 @@ def check(
             "", "check", "where", "what was found", title=f"{dataset.name}, {len(dataset.recordings)} recordings"
         )
         for one in found:
-            table.add_row(f"[{_COLOURS[one.level]}]{one.level}[/]", one.check, one.where, one.detail)
+            table.add_row(Text(one.level, _COLOURS[one.level]), one.check, one.where, one.detail)
         console.print(table)
     if worst == checking.ERROR:
         raise typer.Exit(1)

@@ -13,7 +13,7 @@ from rich.table import Table
 from sensewell_host.errors import SensewellError
 
 app = typer.Typer(no_args_is_help=True, help="The guard: which samples to refuse.")
-console = Console()
+console = Console(markup=False, emoji=False)
 
 
 @app.callback()
@@ -31,7 +31,7 @@ def fit(
         str | None, typer.Option("--sensor", help="A driver, such as mpu6050: what its datasheet says stands.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the [guard] tables of a model.toml here.")
+        Path | None, typer.Option("--out", "-o", help="Write the \\[guard] tables of a model.toml here.")
     ] = None,
 ) -> None:
     """Propose limits from a recipe's training recordings (never from those held out); show what each would refuse."""
@@ -66,7 +66,7 @@ def fit(
         out.write_text(text)
         console.print(f"written to {out}")
     else:
-        console.print(text, markup=False, highlight=False)
+        console.print(text, highlight=False)
 
 
 def toml(names: tuple[str, ...], guard: tuple[dict[str, int], ...]) -> str:

@@ -192,3 +192,15 @@ def test_a_table_for_people_and_an_exit_code_for_scripts(tmp_path: Path) -> None
     assert said.exit_code == 1 and "45.455 Hz where 50 Hz is declared" in " ".join(said.output.split())
     said = CliRunner().invoke(app, ["data", "check", str(tmp_path)])
     assert said.exit_code == 1 and "neither a dataset" in str(said.exception)
+
+
+def test_labels_and_folders_are_shown_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "[bold]x"
+    folder.mkdir()
+    (folder / "c.csv").write_text("label,a\n" + "[/off],1\n" * 5 + ":fire: [red]hot[/red],2\n" * 5)
+    (folder / "c.json").write_text('{"rate_hz": 10, "label": "label", "channels": [{"name": "a", "scale": 1}]}')
+    words = (["check", str(folder / "c.csv")], ["import", str(folder / "c.csv"), "--out", str(folder / "set")])
+    said = [CliRunner().invoke(app, ["data", *some], env={"COLUMNS": "400"}, catch_exceptions=False) for some in words]
+    said.append(CliRunner().invoke(app, ["data", "show", str(folder / "set")], env={"COLUMNS": "400"}))
+    for text, result in zip(("[/off]", str(folder / "set"), ":fire: [red]hot[/red]"), said, strict=True):
+        assert text in result.output and "\x1b" not in result.output

@@ -89,6 +89,7 @@ def dataset(sensewell: Call, tmp_path: Path) -> Path:
 
 
 def test_help_names_every_verb(sensewell: Call) -> None:
+    assert "Write the [guard] tables" in sensewell("guard", "fit", "--help").out
     text = sensewell("--help").out
     for verb in ("data", "train", "convert", "pack", "inspect", "deploy", "run", "report", "demo", "board"):
         assert verb in text
