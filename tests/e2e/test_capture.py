@@ -162,7 +162,7 @@ def test_a_cut_wire_is_a_gap_and_nothing_that_came_is_lost(wire: Wire, tmp_path:
         if not result.gaps and result.rows >= 100 and not wire.down:
             wire.down = True
             wire.cut()
-            threading.Timer(1.0, lambda: setattr(wire, "down", False)).start()
+            threading.Timer(2.2, lambda: setattr(wire, "down", False)).start()  # a hole ends a recording
 
     result = Capture(plan(tmp_path, patience_s=20), watch=watch).run(wire.address)
     assert len(result.gaps) == 1 and result.gaps[0] > 1 and result.how == "whole"
@@ -211,6 +211,9 @@ def test_a_trigger_keeps_what_was_before_it(running: virtual.VirtualBoard, tmp_p
     for wrong in ("c2", "|c2 > 3", "c2 > x"):
         with pytest.raises(SensewellError, match="expected a trigger"):
             Capture(plan(tmp_path, before_s=1, trigger=wrong))
+    with pytest.raises(SensewellError, match="channel c9 is none of c0, c1"):
+        Capture(plan(tmp_path / "none", before_s=1, trigger="c9 > 1")).run(running.address)
+    assert not (tmp_path / "none").exists()
 
 
 def test_ctrl_c_saves_what_there_is(running: virtual.VirtualBoard, tmp_path: Path) -> None:
@@ -253,12 +256,14 @@ def test_the_command_reads_setup_py_and_says_what_it_could_not_read(
 ) -> None:
     with connect(running.address) as wire:
         wire.put("/setup.py", SETUP.encode())
+        wire.put("/calibration.json", b'{"sensewell_calibration": 1, "channels": {}}')
     try:
         words = ["capture", "--board", running.address, "--label", "x", "--seconds", "3", "--out", str(tmp_path)]
         said = CliRunner().invoke(app, words)
     finally:
         with connect(running.address) as wire:
             wire.remove("/setup.py")
+            wire.remove("/calibration.json")
     assert said.exit_code == 0, said.output
     said_plainly = " ".join(said.output.split())
     assert "1 that the sensor did not read" in said_plainly and "OSError" in said_plainly
@@ -266,7 +271,7 @@ def test_the_command_reads_setup_py_and_says_what_it_could_not_read(
     assert rows[0]["a"] == "1" and rows[0]["b"] == "-1" and rows[49]["a"] == ""
     schema = json.loads((tmp_path / "capture.json").read_text())
     assert schema["channels"][0] == {"name": "a", "unit": "g", "scale": 0.5, "offset": 1.0, "raw": True}
-    session = schema["about"]["sessions"][0]
+    session = schema["about"]["sessions"][0]  # setup.py's own calibration counts, as for a node, whatever there is else
     assert session["calibration"] == [{"offset_raw": 3}, {}] and session["errors"] == 1
     assert len({row["who"] for row in rows}) == 1 and rows[0]["who"] == session["board"]
     dataset, _ = import_csv(tmp_path / "capture.csv")
@@ -316,6 +321,26 @@ def test_a_driver_that_setup_py_names_is_brought_and_says_its_channels(
     info = dataset.channels[0]
     first = int(table(tmp_path)[0]["v0"]) * info.scale + info.offset
     assert abs(first - 30016 / 65535 * 3.3) < 0.01
+
+
+def test_simulated_parts_are_brought_too_however_they_are_named(
+    running: virtual.VirtualBoard, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"channels": (), "seconds": 0.2}
+    at = "sensewell.sensor.adxl345.Adxl345(sensewell_sim.bus.Bus(sensewell_sim.adxl345.Adxl345()))"
+    assert Capture(plan(tmp_path / "one", sensor=at, **given)).run(running.address).errors == 0
+    setup = "from sensewell.sensor import mpu6050\nfrom sensewell_sim import bus, mpu6886\n"
+    setup += "def sensor():\n    return mpu6050.Mpu6050(bus.Bus(mpu6886.Mpu6886()))\n"
+    with connect(running.address) as wire:
+        wire.put("/setup.py", setup.encode())
+    try:
+        result = Capture(plan(tmp_path / "two", sensor=None, **given)).run(running.address)
+    finally:
+        with connect(running.address) as wire:
+            wire.remove("/setup.py")
+    assert result.errors == 0 and [one.name for one in import_csv(tmp_path / "two" / "capture.csv")[0].channels] == [
+        "ax", "ay", "az", "gx", "gy", "gz",
+    ]  # fmt: skip
 
 
 def test_what_an_earlier_capture_has_left_does_not_hide_the_boards_own_modules(

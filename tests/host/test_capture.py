@@ -155,6 +155,25 @@ def test_channels_are_those_of_the_user_the_sensor_or_numbered() -> None:
     assert channels_of(of(None, 2), CHANNELS) == CHANNELS
     with pytest.raises(SensewellError, match="names 1 channels, its sensor has 2"):
         channels_of(of([{"name": "t"}], 2))
+    for names in (["a", "a"], ["a", "t_us"], ["a", ""], ["a ", "b"], ["a\n", "b"]):  # no CSV of theirs could be read
+        with pytest.raises(SensewellError, match="names that differ from one another and from recording, label"):
+            channels_of(of([{"name": name} for name in names], 2))
+    with pytest.raises(SensewellError, match="at most 16 channels, this one has 17"):
+        channels_of(of(None, 17))
+
+
+def test_what_is_stated_is_in_one_line() -> None:
+    for words in ({"label": "a\nb"}, {"label": "a", "who": "\0"}, {"label": "a", "place": "b\r"}):
+        with pytest.raises(SensewellError, match="printable text in one line"):
+            Stated(**words)
+    assert Stated("Läuft, schnell", "Анна", "Küche 2").label == "Läuft, schnell"
+
+
+def test_a_capture_here_has_the_name_of_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "walks").mkdir()
+    monkeypatch.chdir(tmp_path / "walks")
+    store(Path(".")).close()
+    assert Schema.load(Path("capture.json")).name == "walks"
 
 
 class Clock:

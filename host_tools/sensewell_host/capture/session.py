@@ -20,12 +20,13 @@ import numpy as np
 from sensewell_host import board as boards
 from sensewell_host.board import Board, BoardError, BoardScriptError
 from sensewell_host.capture import wire
-from sensewell_host.capture.store import Stated, Store
+from sensewell_host.capture.store import KEYS, Stated, Store
 from sensewell_host.capture.wire import Head, Lines, Rows
 from sensewell_host.dataset.rate import period_ms
 from sensewell_host.dataset.recording import ChannelInfo
 from sensewell_host.errors import SensewellError
 
+MAX_CHANNELS = 16  # of a dataset
 LATE_US = 1000  # a sample counts as late from here on
 _SILENCE_S = 10.0
 _RETRY_S = 0.5
@@ -178,6 +179,8 @@ class Capture:
         self._fresh = True
         if self._store is None:
             self.channels = channels_of(head, self.plan.channels)
+            if self._condition:
+                self._condition(_NO_ROWS, self.channels)  # a channel that there is not: no folder
             stated = self.plan.stated
             session = {
                 "board": head.board_id,
@@ -274,7 +277,24 @@ class Capture:
 
 
 def channels_of(head: Head, wanted: tuple[ChannelInfo, ...] = ()) -> tuple[ChannelInfo, ...]:
-    """The channels as the user says, else as the board does; what nobody says is counts of scale 1."""
+    """The channels as the user says, else as the board does; what nobody says is counts of scale 1.
+
+    SensewellError for what no dataset could be made of afterwards.
+    """
+    found = _channels_of(head, wanted)
+    names = [channel.name for channel in found]
+    if len(names) > MAX_CHANNELS:
+        raise SensewellError(f"expected a sensor of at most {MAX_CHANNELS} channels, this one has {len(names)}")
+    for name in names:
+        if not name or name != name.strip() or not name.isprintable() or name in KEYS or names.count(name) > 1:
+            raise SensewellError(
+                f"channel {name!r}: expected names that differ from one another and from {', '.join(KEYS)}: see "
+                "--channels, or what the sensor or setup.py says"
+            )
+    return found
+
+
+def _channels_of(head: Head, wanted: tuple[ChannelInfo, ...]) -> tuple[ChannelInfo, ...]:
     if wanted:
         if len(wanted) != head.n_channels:
             raise SensewellError(f"--channels names {len(wanted)} channels, the sensor has {head.n_channels}")
@@ -286,6 +306,10 @@ def channels_of(head: Head, wanted: tuple[ChannelInfo, ...] = ()) -> tuple[Chann
         ChannelInfo(str(one["name"]), str(one.get("unit", "")), float(one.get("scale", 1)), float(one.get("offset", 0)))
         for one in said
     )
+
+
+_NO_TIMES = np.zeros(0, np.int64)
+_NO_ROWS = Rows(_NO_TIMES, _NO_TIMES, _NO_TIMES, np.zeros(0, np.uint8), np.zeros((0, MAX_CHANNELS), np.int16))
 
 
 def _part(rows: Rows, inside: Any) -> Rows:

@@ -25,7 +25,7 @@ from sensewell_host.dataset.recording import MISSING, ChannelInfo, safe_name, un
 from sensewell_host.errors import SensewellError
 
 TABLE, SCHEMA = "capture.csv", "capture.json"
-_KEYS = ["recording", "label", "who", "place", "number", "t_us"]
+KEYS = ["recording", "label", "who", "place", "number", "t_us"]
 _FLUSH_S = 1.0
 
 
@@ -37,6 +37,11 @@ class Stated:
     who: str = ""
     place: str = ""
     when: str = ""
+
+    def __post_init__(self) -> None:
+        for what, text in vars(self).items():
+            if not text.isprintable():  # a line break would let one row be two lines, and a torn one be none
+                raise SensewellError(f"expected {what} as printable text in one line, got {text!r:.80}")
 
 
 class Store:
@@ -56,8 +61,8 @@ class Store:
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        columns = [*_KEYS, *(channel.name for channel in channels)]
-        schema = _schema(folder.name, channels, rate_hz)
+        columns = [*KEYS, *(channel.name for channel in channels)]
+        schema = _schema(folder.resolve().name, channels, rate_hz)
         self._schema = _resumed(folder, schema) or schema
         self.torn = _mend(folder / TABLE)
         sessions = self._schema["about"]["sessions"]
@@ -136,7 +141,7 @@ def _schema(name: str, channels: Sequence[ChannelInfo], rate_hz: float) -> dict[
         "label": "label",
         "group": "who",
         "recording": ["recording"],
-        "extra": ["place"],
+        "extra": ["place", "recording"],
         "time": {"column": "number", "unit": "period"},
         "about": {"captured": True, "clock_us": "t_us", "sessions": []},
     }

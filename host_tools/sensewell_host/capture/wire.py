@@ -6,6 +6,7 @@ A line that does not arrive whole is counted and dropped: the samples in it show
 from __future__ import annotations
 
 import binascii
+import contextlib
 import hashlib
 import json
 import re
@@ -28,7 +29,7 @@ CODE = "/capture"  # where on a board that lacks them the modules lie that its s
 SLOW_US = 1_000_000  # from this period on times are in ms
 ERROR, STALE = 1, 2  # flags of a sample
 _MASK = (1 << 30) - 1
-_MODULE = re.compile(r"\bsensewell(?:\.\w+)+")
+_MODULE = re.compile(r"\bsensewell(?:_sim)?(?:\.\w+)+")
 
 _DIGESTS = """
 import hashlib
@@ -156,11 +157,14 @@ def bring(board: Board, sensor: str | None) -> tuple[list[str], bool]:
                 "the board has no /setup.py that says which sensor to read: bring one with `sensewell deploy --setup`, "
                 "or say --sensor with an expression for an object with read(row), as in device/sensewell/sensor"
             )
-        text = board.get("/setup.py").decode(errors="replace")
+        content = board.get("/setup.py")
+        words = _MODULE.findall(content.decode(errors="replace"))
+        with contextlib.suppress(SyntaxError, ValueError):  # what is wrong with it the board will say
+            words += runtime.imported_by(content)  # `from sensewell.sensor import mpu6050`, too
     else:
-        text = sensor
-    named = []
-    for name in dict.fromkeys(_MODULE.findall(text)):
+        words = _MODULE.findall(sensor)
+    named: list[str] = []
+    for name in dict.fromkeys(words):
         while runtime.module_path(name) is None and "." in name:
             name = name.rpartition(".")[0]
         if name != "sensewell" and name not in named:
