@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,7 +47,7 @@ app.add_typer(guard_app, name="guard", rich_help_panel="Recordings and models")
 app.add_typer(calibrate_app, name="calibrate", rich_help_panel="Boards")
 app.add_typer(key_app, name="key", rich_help_panel="Boards")
 app.add_typer(deploy_commands.slots_app, name="slots", rich_help_panel="Boards")
-out = Console()
+out = Console(markup=False, emoji=False)  # names of files and labels are what they are
 _MODELS, _BOARDS = "Recordings and models", "Boards"
 _debug = False
 
@@ -355,6 +356,7 @@ def run(
     from sensewell_host import run as runner
     from sensewell_host.board import connect
     from sensewell_host.dataset import Dataset
+    from sensewell_host.dataset.calibrated import calibrations
 
     dataset = Dataset.load(data)
     chosen = [dataset.recording(name) for name in recording] if recording else list(dataset.recordings)
@@ -374,7 +376,9 @@ def run(
         task = progress.add_task("playing", total=None)
         where, content = ("this PC", runner.read_file(bundle)) if wire is None else runner.deployed(wire, bundle)
         manifest = runner.manifest_of(content, dataset)
-        ways = demo.ways_for(dataset, manifest, names)[: 2 if faulty else 1]
+        of_boards = calibrations(dataset) or None
+        ways = [replace(way, calibration=of_boards) for way in demo.ways_for(dataset, manifest, names)]
+        ways = ways[: 2 if faulty else 1]
         progress.update(task, total=len(names) * len(ways), description=f"playing on {where}")
         if wire is None:
             played = runner.play_on_host(content, chosen, ways, lambda: progress.advance(task))

@@ -14,7 +14,7 @@ from rich.table import Table
 from sensewell_host.errors import SensewellError
 from sensewell_host.places import built
 
-console = Console()
+console = Console(markup=False, emoji=False)
 
 
 def evaluate(
@@ -34,6 +34,7 @@ def evaluate(
     from sensewell_host import evaluate as judge
     from sensewell_host import run as runner
     from sensewell_host.board import connect
+    from sensewell_host.dataset.calibrated import calibrations
     from sensewell_host.dataset.split import split_by_group
     from sensewell_host.dataset.tape import tapes as joined
     from sensewell_host.demo import bar
@@ -54,7 +55,7 @@ def evaluate(
     else:
         split = split_by_group(dataset, recipe.train, recipe.test)
         chosen = split.train if train else split.test
-    way = runner.Way("plain")
+    way = runner.Way("plain", calibration=calibrations(dataset) or None)
     if recipe.rest:  # each session begins with a healthy machine: played as on a board that was calibrated then
         chosen, boards = split_recordings(chosen, recipe.channels, recipe.rest)
         by_name = {

@@ -17,7 +17,7 @@ from sensewell_host.dataset.tape import Tape
 from sensewell_host.device_run import features_of
 from sensewell_host.errors import SensewellError
 from sensewell_host.train.recipe import Recipe
-from sensewell_host.train.run import at_rest, boards_of, strips_of, truth_of
+from sensewell_host.train.run import boards_of, boards_that_made, strips_of, truth_of
 
 Said = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -34,7 +34,7 @@ def said_of(recipe: Recipe, dataset: Dataset, tapes: Sequence[Tape]) -> list[Sai
 
     if recipe.family != "trees":
         raise SensewellError(f"{recipe.path}: a linear baseline learns a forest's features, this is {recipe.family!r}")
-    split, boards = at_rest(recipe, split_by_group(dataset, recipe.train, recipe.test))
+    split, boards = boards_that_made(recipe, dataset, split_by_group(dataset, recipe.train, recipe.test))
     path = recipe.data_path()
     least = recipe.window["min_quality_pct"]
     strips = strips_of(recipe, split.train)

@@ -139,14 +139,20 @@ def train(
     out_dir = out_dir or ROOT / "build" / "models" / recipe.name
     dataset = dataset or run.load_dataset(recipe)
     split = split_by_group(dataset, recipe.train, recipe.test)
+    split, boards = run.boards_that_made(recipe, dataset, split)
+    if boards and net.output == "value":
+        raise SensewellError(
+            f"{dataset.name} was captured on a calibrated board: forecasts are learned from counts as they were read "
+            "alone; `sensewell calibrate clear`, then capture again"
+        )
     seconds: dict[str, float] = {}
 
     def lap(what: str) -> None:
         seconds[what] = round(time.monotonic() - started - sum(seconds.values()), 2)
 
     units = [channel.unit for channel in dataset.channels]
-    side = _side(recipe, net, split.train, units, progress, engine)
-    copies = _copies(recipe, net, split.train, side, progress, engine)
+    side = _side(recipe, net, split.train, units, progress, engine, boards)
+    copies = _copies(recipe, net, split.train, side, progress, engine, boards)
     lap("windows")
     folds = _folds(net, side.groups)
     candidates = [_with_target(candidate, net) for candidate in net.candidates]
@@ -174,7 +180,7 @@ def train(
     lap("fit")
 
     # then the one look at the groups held out
-    unseen = _side(recipe, net, split.test, units, progress, engine)
+    unseen = _side(recipe, net, split.test, units, progress, engine, boards)
     answers = final.answers(unseen.inputs(final.scale))
     judged = _judged(recipe, net, unseen, answers, [final.scale] * len(unseen.X), limit)
     lap("test")
@@ -252,9 +258,13 @@ def _side(
     units: Sequence[str],
     progress: Progress | None,
     engine: str,
+    boards: run.Boards,
 ) -> Side:
     path = recipe.data_path(recipe.features or (f"mean.{recipe.channels[0]}",))
-    windows = features_of([r.samples for r in recordings], replace(path, raw=True), progress=progress, engine=engine)
+    windows = features_of(
+        [r.samples for r in recordings], replace(path, raw=True), progress=progress, engine=engine,
+        calibrations=run.boards_of(boards, recordings),
+    )  # fmt: skip
     assert windows.rows is not None
     good = windows.quality_pct >= recipe.window["min_quality_pct"]
     n = len(windows)
@@ -299,17 +309,19 @@ def _copies(
     side: Side,
     progress: Progress | None,
     engine: str,
+    boards: run.Boards,
 ) -> list[Int16]:
     """Changed copies of side.X. By way of the device where it does more than hold what is missing."""
     table, length = side.windows, recipe.window["length"]
     raw = augment(recordings, table.source, table.end, length, recipe.augment, recipe.seed, recipe.rate_hz)
+    made_by = run.boards_of(boards, [recordings[source] for source in table.source[side.good]])
     copies = []
     for copy in raw[:, side.good]:
-        if net.input == "window" and not recipe.condition:
+        if net.input == "window" and not recipe.condition and not boards:
             copies.append(np.ascontiguousarray(held(copy)[:, :, list(net.of)]))
             continue
         path = replace(recipe.data_path(recipe.features or (f"mean.{recipe.channels[0]}",)), raw=True)
-        windows = features_of(list(copy), path, progress=progress, engine=engine)
+        windows = features_of(list(copy), path, progress=progress, engine=engine, calibrations=made_by)
         assert windows.rows is not None
         whole = side.X.copy()  # a window that the device never saw whole stays as it was
         found = windows.rows[:, :, list(net.of)] if net.input == "window" else windows.X[:, list(net.of)]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensewell_host.dataset import seglearn
+from sensewell_host.dataset import calibrated, seglearn
 from sensewell_host.dataset.csv_import import import_csv
 from sensewell_host.dataset.recording import INDEX, ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.split import Split, split_by_group
@@ -33,7 +33,7 @@ from sensewell_host.train.forest import Classes, Examples, Score, Vectors
 from sensewell_host.train.recipe import Candidate, Recipe
 
 DATA = ROOT / "build" / "data"
-Boards = dict[str, list[dict[str, int]]]  # by recording: the calibration of the board that made it, by channel
+Boards = dict[str, list[dict[str, Any]]]  # by recording: the calibration of the board that made it, by channel
 _STATISTICS = (1, 50, 99)  # percentiles kept for drift
 _FULL_QUALITY = 100
 
@@ -158,7 +158,7 @@ def train(
 
     # the training side: all that is chosen and fitted
     path = recipe.data_path()
-    split, boards = at_rest(recipe, split)
+    split, boards = boards_that_made(recipe, dataset, split)
     least = recipe.window["min_quality_pct"]
     strips = strips_of(recipe, split.train)
     learn = features_of(
@@ -259,10 +259,12 @@ def train(
     return result
 
 
-def at_rest(recipe: Recipe, split: Split) -> tuple[Split, Boards]:
-    """The split without the rest that its sessions begin with, and the calibrations that follow from it."""
+def boards_that_made(recipe: Recipe, dataset: Dataset, split: Split) -> tuple[Split, Boards]:
+    """The split, and by recording the calibration of its board: as its capture says, or, with [rest], as it follows
+    from the rest that each session begins with; the split is then without that."""
     if recipe.rest is None:
-        return split, {}
+        found = calibrated.calibrations(dataset)
+        return split, {name: calibrated.as_lists(of, recipe.channels) for name, of in found.items()}
     train, of_train = split_recordings(split.train, recipe.channels, recipe.rest)
     test, of_test = split_recordings(split.test, recipe.channels, recipe.rest)
     boards = {one.name: board for one, board in zip((*train, *test), (*of_train, *of_test), strict=True)}
