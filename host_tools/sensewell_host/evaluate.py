@@ -14,7 +14,7 @@ An event is a stretch of the truth with an alarm label; an alarm a stretch of pu
 | on fallback       | share of that time in which rules stood in for the model, or nobody knew                      |
 | accuracy          | share of that time in which the published label was the true one (labels of the recipe only)  |
 | F1, false windows | of the alarms that stood when each window came due, by the truth of its last row; an hour     |
-|                   | without event, no grace                                                                       |
+|                   | without event, no grace (windows without a label count neither way)                           |
 
 Talks to no board: it gets tapes and the decisions that were made over them (run.py).
 """
@@ -75,7 +75,7 @@ class Figures:
     known_hours: float = 0.0  # whose truth is one of the labels
     right_hours: float = 0.0
     windows: list[int] = field(default_factory=lambda: [0, 0, 0, 0])  # alarms: right, false; none: missed, right
-    calm_hours: float = 0.0  # without event, decided
+    calm_hours: float = 0.0  # without event, decided, of known truth
 
     def as_dict(self) -> dict[str, Any]:
         """What a report says."""
@@ -165,8 +165,10 @@ def _add(
             sums.delays_s.append(float(stood[0]) / tape.rate_hz)
         else:
             sums.missed += 1
+    unknown = np.zeros(n, bool)
     for start, end in tape.spans([""]):
-        quiet[start:end] = False  # nobody knows what was true
+        unknown[start:end] = True  # nobody knows what was true
+    quiet &= ~unknown
     for start, end in spans(alarmed):
         sums.alarms += 1
         sums.false_alarms += bool(quiet[start:end].all())
@@ -175,9 +177,10 @@ def _add(
     for start, end in tape.spans(alarm):
         event[start:end] = True
     due = track.due[track.due < n]
+    due = due[~unknown[due]]
     for kind, (stood_then, true_then) in enumerate(((True, True), (True, False), (False, True), (False, False))):
         sums.windows[kind] += int(((alarmed[due] == stood_then) & (event[due] == true_then)).sum())
-    sums.calm_hours += int((decided & ~event).sum()) / hour
+    sums.calm_hours += int((decided & ~event & ~unknown).sum()) / hour
     true = np.full(n, -1)
     for label in labels:
         for start, end in tape.spans([label]):

@@ -113,4 +113,5 @@ def evaluate(
     for row in judge.rows_of(figures):
         table.add_row(*row)
     console.print(table)
-    console.print(f"{report['hours']:.1f} h on {where}; {out / 'evaluate.json'}, {picture}", highlight=False)
+    played = f"{report['hours']:.1f} h" if report["hours"] >= 1 else f"{60 * report['hours']:.1f} min"
+    console.print(f"{played} on {where}; {out / 'evaluate.json'}, {picture}", highlight=False)

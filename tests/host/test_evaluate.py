@@ -156,6 +156,15 @@ def test_where_nobody_knows_the_truth_no_alarm_is_false_and_no_time_is_quiet() -
     assert found["quiet_hours"] == pytest.approx(200 / 3600) and found["false_alarm_hours"] == pytest.approx(30 / 3600)
 
 
+def test_windows_without_a_truth_are_neither_right_nor_false() -> None:
+    day = tape(("OK", 100), ("", 50), ("FAULT", 50), ("OK", 100))
+    due = np.arange(9, 300, 10)
+    said = Track(np.array([0, 95]), np.array([0, 1]), np.array([MODEL, MODEL]), due)  # it never ends
+    found = judge([day], [said], LABELS, ["FAULT"], "unknown").as_dict()
+    assert found["windows"] == [5, 11, 0, 9] and found["calm_hours"] == pytest.approx(200 / 3600)
+    assert found["false_windows_per_hour"] == pytest.approx(11 * 18) and found["window_precision"] == 5 / 16
+
+
 def test_pieces_of_a_table_without_groups_are_one_group_and_so_one_tape(tmp_path: Path) -> None:
     path = tmp_path / "plant.csv.gz"
     rows = "".join(f"{at},{at % 7},{int(3 < at < 6)}\n" for at in range(10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,25 @@ def wave(seed: int, rows: int, step: float) -> NDArray[np.int16]:
     phase = np.cumsum(np.full(rows, step) * random.uniform(0.8, 1.2, rows))
     clean = np.stack([np.sin(phase), np.cos(phase + 0.3)], 1) * random.uniform(800, 1200)
     return np.rint(clean + random.normal(0, 60, clean.shape)).astype(np.int16)
+
+
+def test_groups_held_out_without_a_window_to_judge_by_are_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "model.toml").write_text(TINY)
+    whole = tiny_dataset()
+    short = [
+        replace(one, samples=one.samples[:31]) if one.group == "p4" else one for one in whole.recordings
+    ]  # a window has 32
+    with pytest.raises(SensewellError, match=r"none of 0 windows of the groups held out \(p4\) is good enough"):
+        train(tmp_path, tmp_path / "out", dataset=replace(whole, recordings=tuple(short)), engine="cpython")
+
+
+def test_recordings_without_a_label_are_named(tmp_path: Path) -> None:
+    (tmp_path / "model.toml").write_text(TINY)
+    whole = tiny_dataset()
+    bare = replace(whole.recordings[0], label="")
+    replace(whole, recordings=(bare, *whole.recordings[1:])).save(tmp_path / "tiny")
+    with pytest.raises(SensewellError, match=r"have also none \(p1-slow\): name them there, .* `sensewell data label`"):
+        load_dataset(Recipe.load(tmp_path))
 
 
 def tiny_dataset() -> Dataset:

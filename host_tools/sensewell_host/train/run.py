@@ -114,9 +114,11 @@ def load_dataset(recipe: Recipe) -> Dataset:
     recipe.check_channels(dataset.channels, dataset.rate_hz)
     unknown = sorted(set(dataset.labels) - {*recipe.recorded, *([""] if recipe.truth == "end" else [])})
     if unknown:
+        bare = [one.name for one in dataset.recordings if not one.label]
+        also = ", ".join([label for label in unknown if label] + [f"none ({', '.join(bare[:3])})"] * ("" in unknown))
         raise SensewellError(
-            f"{recipe.path.name} knows the labels {', '.join(recipe.recorded)}; the recordings have also "
-            f"{', '.join(unknown)}"
+            f"{recipe.path.name} knows the labels {', '.join(recipe.recorded)}; the recordings have also {also}: "
+            'name them there, give them others with `sensewell data label`, or say [window] truth = "end"'
         )
     return cut(dataset, recipe.cut_rows) if recipe.cut_rows else dataset
 
@@ -201,6 +203,12 @@ def train(
     )
     unseen, y_test, groups_test = truth_of(recipe, held, unseen)
     kept = unseen.quality_pct >= recipe.window["min_quality_pct"]
+    if not kept.any():
+        raise SensewellError(
+            f"none of {len(kept)} windows of the groups held out ({', '.join(recipe.test)}) is good enough to judge "
+            f"by: expected labelled recordings of {recipe.window['length']} samples or more there, of which "
+            f"{recipe.window['min_quality_pct']} % are good"
+        )
     X_test = np.ascontiguousarray(unseen.X[kept][:, columns])
     test_scores = forest.scores(model, X_test, recipe.vote)
     test = forest.judge(y_test[kept], test_scores.argmax(1), groups_test[kept], len(recipe.labels))
