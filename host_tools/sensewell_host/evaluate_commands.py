@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -101,11 +101,8 @@ def evaluate(
     }
     out = folder or built("evaluate") / recipe.name
     out.mkdir(parents=True, exist_ok=True)
-    report = {
-        "board": where,
-        "groups": sorted({tape.group for tape in tapes}),
-        "hours": sum(t.duration_s for t in tapes) / 3600,
-    }
+    hours = sum(t.duration_s for t in tapes) / 3600
+    report: dict[str, Any] = {"board": where, "groups": sorted({tape.group for tape in tapes}), "hours": hours}
     report["variants"] = {name: one.as_dict() for name, one in figures.items()}
     (out / "evaluate.json").write_text(json.dumps(report, indent=1) + "\n")
     picture = draw(out / "evaluate.png", tapes, tracks, labels, recipe.evaluate.alarm, recipe.name)
@@ -113,5 +110,5 @@ def evaluate(
     for row in judge.rows_of(figures):
         table.add_row(*row)
     console.print(table)
-    played = f"{report['hours']:.1f} h" if report["hours"] >= 1 else f"{60 * report['hours']:.1f} min"
+    played = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
     console.print(f"{played} on {where}; {out / 'evaluate.json'}, {picture}", highlight=False)
