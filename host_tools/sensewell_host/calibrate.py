@@ -101,7 +101,8 @@ def six_faces(
     faces: for each of FACES the counts int16 (samples, len(names)); axes: the channels that shall be x, y, z; gyro:
     channels beside them on the same part, turned with it, whose offset is what they read at rest. Which sensor axis
     lies along which axis of the device, and its sign, come from the faces themselves. SensewellError if the device
-    moved, was laid askew or on a wrong face, or if gravity is not near one_g_raw counts.
+    moved, was laid askew or on a wrong face (a sensor is right-handed: x, y, z in the order of its channels), or if
+    gravity is not near one_g_raw counts.
     """
     at = [names.index(_known(name, names)) for name in axes]
     about = [names.index(_known(name, names)) for name in gyro]
@@ -116,6 +117,8 @@ def six_faces(
         means[face] = rows.mean(axis=0)
     entries: dict[str, dict[str, Any]] = {}
     taken: dict[int, str] = {}
+    turn = np.zeros((3, 3))  # of the sensor's axes, in the order of its channels, into the device's
+    order = sorted(at)
     for axis, name in enumerate(axes):
         up, down = means[FACES[2 * axis]], means[FACES[2 * axis + 1]]
         change = (up - down)[at]
@@ -128,7 +131,8 @@ def six_faces(
                 "expected one alone, and another one for each axis. Lay the device flat on the face that is asked for"
             )
         taken[source] = name
-        gain = 2 * one_g_raw / change[source]
+        turn[order.index(at[axis]), order.index(at[source])] = np.sign(change[source])
+        gain = 2 * one_g_raw / change[source] if change[source] else np.inf
         if not GAIN[0] <= abs(gain) <= GAIN[1]:
             raise SensewellError(
                 f"gravity makes {abs(change[source]) / 2:.0f} counts on {axes[source]}, expected about "
@@ -136,6 +140,11 @@ def six_faces(
             )
         offset = (up + down)[at][source] / 2
         entries[name] = _entry(axes[source], name, offset, gain)
+    if np.linalg.det(turn) < 0:
+        raise SensewellError(
+            "these faces would make a mirror image of the sensor, which no mounting does: expected each face once with "
+            "its axis up, two opposite ones were mistaken for one another. Begin again"
+        )
     if about:
         rest = np.mean([means[face] for face in FACES], axis=0)
         for axis, name in enumerate(gyro):

@@ -68,6 +68,8 @@ def two_point(
     found = [entry for entry in _manifest(bundle)["channels"] if entry["name"] == channel]
     if not found:
         raise SensewellError(f"{bundle.name} has no channel {channel!r}")
+    if low == high:
+        raise SensewellError(f"expected two values that differ, got {low:g} twice")
     entry = found[0]
     means = []
     with at_its_prompt(one_address(port, board)) as wire:

@@ -173,7 +173,8 @@ def files_for(
 def native_names(targets: Iterable[str]) -> tuple[str, ...]:
     """What of these files runs as native code, such as ("features", "trees")."""
     prefix = f"/lib/{_NATIVE_PREFIX}"
-    return tuple(sorted(path.removeprefix(prefix).removesuffix(".mpy") for path in targets if path.startswith(prefix)))
+    names = [path.removeprefix(prefix).removesuffix(".mpy") for path in targets if path.startswith(prefix)]
+    return tuple(sorted(name for name in names if "/" not in name))  # sensewell_sim/bus.mpy is a simulated part
 
 
 def all_modules() -> list[str]:

@@ -46,6 +46,12 @@ def test_six_faces_find_offset_gain_and_mounting(turn: np.ndarray) -> None:
     assert np.abs(got[4:] - rates).max() < 4
 
 
+def test_axes_may_be_named_in_another_order_than_the_sensor_has_them() -> None:
+    cyclic = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])  # sensor y is the device's x, and so on
+    entries, left = calibrate.six_faces(faces(cyclic), NAMES, ("sy", "sz", "sx"), G)
+    assert left < 0.003 and all("from" not in entry for entry in entries.values())
+
+
 def test_a_device_that_moved_lay_askew_or_has_another_range_is_refused() -> None:
     straight = np.eye(3)
     with pytest.raises(SensewellError, match=r"moved while \+x"):
@@ -56,6 +62,14 @@ def test_a_device_that_moved_lay_askew_or_has_another_range_is_refused() -> None
     mistaken["+y"], mistaken["-y"] = mistaken["+x"], mistaken["-x"]
     with pytest.raises(SensewellError, match="another one for each axis"):
         calibrate.six_faces(mistaken, NAMES, AXES, G)
+    for one, other in (("+x", "-x"), ("+z", "-z")):  # what was found would be a left-handed sensor
+        swapped = faces(straight)
+        swapped[one], swapped[other] = swapped[other], swapped[one]
+        with pytest.raises(SensewellError, match="a mirror image of the sensor"):
+            calibrate.six_faces(swapped, NAMES, AXES, G)
+    dead = {face: np.where(np.arange(7) == 1, 17, rows).astype(np.int16) for face, rows in faces(straight).items()}
+    with pytest.raises(SensewellError, match="gravity makes 0 counts on sx"):
+        calibrate.six_faces({**dead, "+x": dead["+y"], "-x": dead["+y"]}, NAMES, AXES, G)
     with pytest.raises(SensewellError, match="expected about 8192"):
         calibrate.six_faces(faces(straight), NAMES, AXES, 2 * G)
     with pytest.raises(SensewellError, match="no channel 'ax'"):

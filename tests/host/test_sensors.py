@@ -36,6 +36,7 @@ def test_simulated_parts_are_no_part_of_the_runtime() -> None:
     assert "sensewell_sim" in parts and "sensewell_sim.mpu6886" in parts
     assert not set(parts) & set(runtime.all_modules())
     assert set(runtime.files("rv32imc", ["sensewell_sim.bus"])) == {"/lib/sensewell_sim/bus.mpy"}
+    assert runtime.native_names(["/lib/sensewell_trees.mpy", "/lib/sensewell_sim/bus.mpy"]) == ("trees",)
 
 
 def test_every_driver_has_a_simpletest() -> None:
