@@ -162,6 +162,16 @@ def test_channels_are_those_of_the_user_the_sensor_or_numbered() -> None:
         channels_of(of(None, 17))
 
 
+def test_two_captures_at_a_time_do_not_go_into_one_folder(tmp_path: Path) -> None:
+    first = store(tmp_path)
+    with pytest.raises(SensewellError, match="another capture is writing into"):
+        store(tmp_path)
+    first.close()
+    second = store(tmp_path)
+    second.close()
+    assert (first.name, second.name) == ("run-fast-1", "run-fast-2")
+
+
 def test_what_is_stated_is_in_one_line() -> None:
     for words in ({"label": "a\nb"}, {"label": "a", "who": "\0"}, {"label": "a", "place": "b\r"}):
         with pytest.raises(SensewellError, match="printable text in one line"):

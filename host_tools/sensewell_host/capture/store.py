@@ -61,6 +61,17 @@ class Store:
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(folder)
+        try:
+            self._open(channels, rate_hz, stated, session, group)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _open(
+        self, channels: Sequence[ChannelInfo], rate_hz: float, stated: Stated, session: dict[str, Any], group: str
+    ) -> None:
+        folder = self.folder
         columns = [*KEYS, *(channel.name for channel in channels)]
         schema = _schema(folder.resolve().name, channels, rate_hz)
         self._schema = _resumed(folder, schema) or schema
@@ -128,6 +139,33 @@ class Store:
         """The recording is over."""
         self.note(rows=self.rows, **said)
         self._file.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _locked(folder: Path) -> int | None:
+    """A lock on the folder as long as what is returned is open: two captures into one would mix their rows.
+
+    None where the system has no such lock.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(number)
+        raise SensewellError(f"another capture is writing into {folder}: wait for it, or say another --out") from None
+    except OSError:  # a file system without locks
+        os.close(number)
+        return None
+    return number
 
 
 def _schema(name: str, channels: Sequence[ChannelInfo], rate_hz: float) -> dict[str, Any]:
