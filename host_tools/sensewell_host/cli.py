@@ -101,7 +101,7 @@ def data_import(
         raise SensewellError(f"there is no {csv}: name a CSV with recordings, plain or .gz")
     with _bar(f"importing {csv.name}"):
         dataset, report = import_csv(csv, schema_path=schema)
-        dataset = dataset.save(folder or built("data") / dataset.name)
+        dataset = dataset.save(data_commands.not_a_capture(folder or built("data") / dataset.name))
     out.print(f"{_counts(dataset)} in {dataset.folder}")
     for channel, missing in report.missing.items():
         clipped = report.clipped.get(channel, 0)

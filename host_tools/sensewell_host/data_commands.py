@@ -78,6 +78,15 @@ def load(source: Path, schema: Path | None = None) -> tuple[Any, Any]:
     return dataset, (csv, found)
 
 
+def not_a_capture(out: Path) -> Path:
+    """`out`, if no capture lies there: `load` would take the dataset for it, whatever is captured afterwards."""
+    from sensewell_host.capture.store import TABLE
+
+    if (out / TABLE).exists():
+        raise SensewellError(f"{out} holds a capture ({TABLE}): say another folder for the dataset")
+    return out
+
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where the new dataset goes, with its truth.json.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same dataset.")]
 
@@ -96,6 +105,7 @@ def faults(
     from sensewell_host.dataset.faults import KINDS
 
     dataset, _ = load(source, schema)
+    not_a_capture(out)
     wanted = tuple(one.strip() for one in kinds.split(",")) if kinds else KINDS
     with console.status("injecting"):
         made, told = spoil.with_faults(dataset, wanted, seed, every, apart)
@@ -127,6 +137,7 @@ def augment(
     from sensewell_host.train.field_noise import FieldNoise
 
     dataset, _ = load(source, schema)
+    not_a_capture(out)
     names = [channel.name for channel in dataset.channels]
     triples = [_triple(one, names) for one in vector or ()]
     if tilt_deg and not triples:
@@ -162,7 +173,7 @@ def label(
     if out:
         if dataset.folder and out.resolve() == dataset.folder.resolve():
             raise SensewellError(f"{out} holds the recordings themselves: say another folder")
-        made = labelling.cut(dataset, labelling.load(folder, dataset)).save(out)
+        made = labelling.cut(dataset, labelling.load(folder, dataset)).save(not_a_capture(out))
         console.print(f"{len(made.recordings)} stretches in {out}")
         return
     from sensewell_host.label_server import LabelServer

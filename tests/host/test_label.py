@@ -70,6 +70,13 @@ def test_labels_are_kept_as_json_and_csv_and_cut_into_recordings(tmp_path: Path)
     assert made.recordings[1].extra == {"from": "r1", "from_row": 500}
     done = CliRunner().invoke(app, ["data", "label", str(tmp_path), "--cut", str(tmp_path)])
     assert "say another folder" in str(done.exception)
+    (tmp_path / "captured").mkdir()
+    (tmp_path / "captured" / "capture.csv").touch()
+    for words in (["label", str(tmp_path), "--cut"], ["augment", str(tmp_path), "--gain", "0.1", "--out"],
+                  ["faults", str(tmp_path), "--out"]):  # fmt: skip
+        done = CliRunner().invoke(app, ["data", *words, str(tmp_path / "captured")])
+        assert "holds a capture" in str(done.exception)
+    assert [path.name for path in (tmp_path / "captured").iterdir()] == ["capture.csv"]
 
 
 @pytest.mark.parametrize(
