@@ -81,6 +81,12 @@ def fit(
     strange = sorted(set(known) - set(names))
     if strange:
         raise SensewellError(f"the datasheet names the channels {', '.join(strange)}; there are {', '.join(names)}")
+    settings = {key for keys in KINDS.values() for key in keys}
+    for name, said in known.items():
+        if unknown := sorted(set(said) - settings):
+            raise SensewellError(
+                f"the datasheet says {', '.join(unknown)} of channel {name}: expected some of {', '.join(sorted(settings))}"
+            )
     limits = []
     for c, name in enumerate(names):
         for limit in propose([recording.samples[:, c] for recording in recordings], name, known.get(name, {})):
