@@ -7,7 +7,7 @@ from sensewell.sensor.show import show
 def main(bus, count=10):
     roms = bus.scan()
     print("found:", roms)
-    sensor = Ds18b20(bus, roms[0])
+    sensor = Ds18b20(bus, roms[0] if roms else None)
     print("self-test:", sensor.self_test())
     return show(sensor, count, every_ms=800)
 

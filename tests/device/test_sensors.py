@@ -312,17 +312,25 @@ def test_other_parts_look_at_themselves_as_far_as_they_can():
     assert world.sensor.self_test(pause) == 0x10
     world.part.frozen = True
     refused("sensor.timeout", world.sensor.self_test, lambda ms: None)
-    try:
-        world.sensor.self_test(pause)
-        raise AssertionError("taken")
-    except OSError:
-        pass
+    refused("sensor.nack", world.sensor.self_test, pause)
     assert World("ina219").sensor.self_test() == 0x3DDF
     assert World("ds18b20").sensor.self_test()[7] == 0x10
     assert World("adc").sensor.self_test()[1] // 100 == (20000 - 32768) // 100
     world = World("bme280")
     inject(world, "other")
     refused("sensor.id", world.sensor.self_test)
+
+
+def test_a_self_test_names_a_part_that_is_silent():
+    for name in I2C:
+        world = World(name)
+        world.part.here = False
+        refused("sensor.nack", world.sensor.self_test)
+        world.bus.held_low = True
+        refused("sensor.stuck_bus", world.sensor.self_test)
+    world = World("ds18b20")
+    world.bus.here = False
+    refused("sensor.nack", world.sensor.self_test)
 
 
 def test_settings_that_no_part_has_are_refused():

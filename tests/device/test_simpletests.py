@@ -49,3 +49,17 @@ def test_simpletests_of_the_other_parts_read():
     runs("adc", AdcPin())
     runs("pulse", Pin())
     runs("gpio", Pin())
+
+
+def test_a_simpletest_without_a_part_says_what_is_wrong():
+    from sensewell_sim.ds18b20 import OneWire
+
+    nobody = OneWire()
+    nobody.here = False
+    for name, bus in (("mpu6050", Bus()), ("ina219", Bus()), ("ds18b20", nobody)):
+        try:
+            runs(name, bus)
+        except ValueError as error:  # Refused is one
+            assert error.reason == "sensor.nack", name
+        else:
+            raise AssertionError(name)

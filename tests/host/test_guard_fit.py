@@ -76,7 +76,7 @@ def test_missing_readings_teach_nothing_and_none_at_all_is_said() -> None:
         settings(np.full(100, MISSING, np.int16))
     with pytest.raises(SensewellError, match="datasheet names the channels b"):
         fit(recordings(holes), ["a"], PATH, {"b": {}})
-    with pytest.raises(SensewellError, match="says sat_high_raw of channel a: expected some of constant_hi_raw"):
+    with pytest.raises(SensewellError, match="says sat_high_raw of channel a: there are constant_hi_raw"):
         fit(recordings(noise(1)), ["a"], PATH, {"a": {"sat_high_raw": 32760}})
 
 

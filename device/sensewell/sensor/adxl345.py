@@ -148,7 +148,7 @@ class Adxl345(Part):
         a = "m/s2 0.038307227 0 noise=%.3g sat_lo_raw=-4095 sat_hi_raw=4095"
         return "ax %s\nay %s\naz %s" % (a % (0.75 * noise), a % (0.75 * noise), a % (1.1 * noise))
 
-    def self_test(self, **options):
+    def _test(self, **options):
         """The shift of each channel under the built-in test force, in counts, within the datasheet's at 2.5..3.3 V."""
         from sensewell.build.self_test import respond
 

@@ -152,7 +152,7 @@ class Bme280(Part):
 p Pa 2 70000 noise=1.65 lo_raw=-20000 hi_raw=20000
 rh % 0.01 0 lo_raw=0 hi_raw=10000"""
 
-    def self_test(self):
+    def _test(self):
         """A reading (counts); Refused where identity, factory values or range are wrong."""
         from sensewell.sensor.part import row_of
 

@@ -102,7 +102,7 @@ class Ds18b20(Part):
         """Datasheet: -55..125 degC in steps of 1/16, which is more than its noise: it may stand still."""
         return "t degC 0.0625 0 lo_raw=-880 hi_raw=2000"
 
-    def self_test(self):
+    def _test(self):
         """It has none: that it takes a setting, gives it back under its CRC, and finds its fixed bytes."""
         self._start()
         self._up = False

@@ -72,7 +72,7 @@ class Ina219(Part):
         return """i A %.8g 0 sat_lo_raw=-32000 sat_hi_raw=32000
 u V 0.004 0 lo_raw=0 hi_raw=6500""" % (1e-5 / self.shunt_ohm)
 
-    def self_test(self):
+    def _test(self):
         """It has none: that a reset brings the default configuration, and that it then converts."""
         self._start()
         self._up = False

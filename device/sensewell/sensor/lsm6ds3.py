@@ -73,7 +73,7 @@ class Lsm6ds3(Part):
         w = "rad/s %.8g 0 noise=%.3g %s" % (mdps * 1.7453293e-5, 3.8 * 14.4 / mdps, ends)
         return "ax %s\nay %s\naz %s\ngx %s\ngy %s\ngz %s" % (a, a, a, w, w, w)
 
-    def self_test(self, **options):
+    def _test(self, **options):
         """The shift of each channel under the built-in test force, in counts: 90..1700 mg (from 50 on the LSM6DSO), and
         150..700 degree/s at the widest range."""
         from sensewell.build.self_test import respond

@@ -83,7 +83,7 @@ class Mpu6050(Part):
         w = "rad/s %.8g 0 noise=%.3g %s" % (dps * 0.017453293, 0.004 * root / dps, ends)
         return "ax %s\nay %s\naz %s\ngx %s\ngy %s\ngz %s" % (a, a, a, w, w, w)
 
-    def self_test(self, **options):
+    def _test(self, **options):
         """The shift of each channel under the built-in test force, in counts at 250 degree/s and 8 g (2 g but for the
         6050), held against the factory's: within 14 % on the 6050, else 50 % to 150 %."""
         from sensewell.build.self_test import respond

@@ -60,6 +60,7 @@ class Part:
 
     Subclasses say n_channels, name and:
         _start()            check who it is, configure it; Refused or OSError if that fails
+        _test()             what self_test() gives
         _fetch(row, now)    fill the row, return the sample's time; -1 if there is nothing new
         table()             what the datasheet says of each channel: see build/datasheet.py
         config              registers and values in turns, as _start wrote them: each is looked at from time to time
@@ -118,8 +119,7 @@ class Part:
         except Refused as e:
             fault = e
         except OSError as e:
-            stuck = e.args and e.args[0] in (_ETIMEDOUT, _NEWLIB_ETIMEDOUT)
-            fault = Refused("sensor.stuck_bus" if stuck else "sensor.nack", repr(e))
+            fault = _silent(e)
         else:
             if self._warm:
                 return self.t_ms
@@ -135,6 +135,13 @@ class Part:
         self.detail = str(fault)[len(fault.reason) + 2 :]
         self.faults[fault.reason] = self.faults.get(fault.reason, 0) + 1
         raise fault
+
+    def self_test(self, *how, **options):
+        """What the part says of itself, each in its own way. Refused, by the names of read(), if it is not well."""
+        try:
+            return self._test(*how, **options)
+        except OSError as e:
+            raise _silent(e)
 
     def channels(self):
         """Name, unit, scale and offset of each channel, as a manifest has them."""
@@ -154,6 +161,9 @@ class Part:
         pass
 
     def _fetch(self, row, now):
+        raise NotImplementedError
+
+    def _test(self, *how, **options):
         raise NotImplementedError
 
     def _get(self, register):
@@ -186,6 +196,12 @@ class Part:
                 raise Refused("sensor.brownout", "register 0x%02x is 0x%02x" % (self.config[at], self._one[0]))
             at += 2
             self._at = 0 if at == len(self.config) else at
+
+
+def _silent(e):
+    # The name of what an OSError of a bus means
+    stuck = e.args and e.args[0] in (_ETIMEDOUT, _NEWLIB_ETIMEDOUT)
+    return Refused("sensor.stuck_bus" if stuck else "sensor.nack", repr(e))
 
 
 def row_of(sensor):

@@ -80,7 +80,7 @@ class Sht3x(Part):
         return """t degC 0.01 0 noise=1.3 lo_raw=-4000 hi_raw=12500
 rh % 0.01 0 noise=2.7 lo_raw=0 hi_raw=10000 constant_lo_raw=9990 constant_hi_raw=10000"""
 
-    def self_test(self, sleep_ms=sleep_ms):
+    def _test(self, sleep_ms=sleep_ms):
         """The status word, under its CRC: whether the last command and its checksum were taken. Then one reading."""
         from sensewell.sensor.part import row_of
 

@@ -84,9 +84,8 @@ def fit(
     settings = {key for keys in KINDS.values() for key in keys}
     for name, said in known.items():
         if unknown := sorted(set(said) - settings):
-            raise SensewellError(
-                f"the datasheet says {', '.join(unknown)} of channel {name}: expected some of {', '.join(sorted(settings))}"
-            )
+            expected = ", ".join(sorted(settings))
+            raise SensewellError(f"the datasheet says {', '.join(unknown)} of channel {name}: there are {expected}")
     limits = []
     for c, name in enumerate(names):
         for limit in propose([recording.samples[:, c] for recording in recordings], name, known.get(name, {})):
