@@ -226,6 +226,19 @@ def test_ctrl_c_saves_what_there_is(running: virtual.VirtualBoard, tmp_path: Pat
     assert json.loads((tmp_path / "capture.json").read_text())["about"]["sessions"][0]["how"] == "interrupted"
 
 
+def test_a_capture_that_is_ended_from_outside_does_not_call_itself_whole(
+    running: virtual.VirtualBoard, tmp_path: Path
+) -> None:
+    def watch(rows: Any, result: Any, kept: bool) -> None:
+        if result.rows >= 50:
+            sys.exit(143)  # as on SIGTERM
+
+    with pytest.raises(SystemExit):
+        Capture(plan(tmp_path, seconds=60), watch=watch).run(running.address)
+    session = json.loads((tmp_path / "capture.json").read_text())["about"]["sessions"][0]
+    assert session["how"] == "interrupted" and session["rows"] == len(table(tmp_path)) >= 50
+
+
 def test_a_killed_capture_has_lost_a_second_at_most_and_goes_on(running: virtual.VirtualBoard, tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("sensewell")), "capture", "--board", running.address, "-l", "a"]
     command += ["--rate", "100", "--sensor", REPLAY, "--out", str(tmp_path / "killed"), "--seconds", "30"]

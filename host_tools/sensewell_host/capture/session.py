@@ -149,6 +149,9 @@ class Capture:
             pass
         except KeyboardInterrupt:
             result.how = "interrupted"
+        except BaseException:  # `kill`, a full disk, a sensor that has other channels now
+            result.how = "interrupted"
+            raise
         finally:
             self._close()
         return result
