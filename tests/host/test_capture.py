@@ -136,6 +136,20 @@ def test_a_folder_that_is_no_capture_or_another_one_is_refused(tmp_path: Path) -
         store(tmp_path / "a")
 
 
+@pytest.mark.parametrize("line", ["\ufeffrecording,label,who,place,number,t_us,a,b", "label;who;a;b", "label,a,b", ""])
+def test_a_table_that_another_program_has_saved_is_not_added_to(tmp_path: Path, line: str) -> None:
+    store(tmp_path).close()
+    table = tmp_path / "capture.csv"
+    table.write_text(line + "\n" + "x\n", encoding="utf-8")
+    before = table.read_bytes()
+    with pytest.raises(SensewellError, match="expected recording, label, who, place, number, t_us, a, b: has another"):
+        store(tmp_path)
+    assert table.read_bytes() == before
+    table.write_bytes(b"recording,lab")  # all that a crash has left
+    store(tmp_path).close()
+    assert table.read_text() == "recording,label,who,place,number,t_us,a,b\n"
+
+
 def test_raw_columns_are_counts_and_have_no_factor() -> None:
     channel = {"name": "a", "scale": 0.5, "raw": True}
     assert Schema.parse({"rate_hz": 5, "channels": [channel], "about": {"x": 1}}).factors == (0.0,)

@@ -75,6 +75,7 @@ class Store:
         columns = [*KEYS, *(channel.name for channel in channels)]
         schema = _schema(folder.resolve().name, channels, rate_hz)
         self._schema = _resumed(folder, schema) or schema
+        _same_columns(folder / TABLE, columns)
         self.torn = _mend(folder / TABLE)
         sessions = self._schema["about"]["sessions"]
         taken: dict[str, int] = {}
@@ -205,6 +206,23 @@ def _resumed(folder: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
                 "capture into another folder"
             )
     return found
+
+
+def _same_columns(path: Path, columns: list[str]) -> None:
+    """SensewellError if the table has others: rows that were added to it would stand below the wrong names."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            line = file.readline()
+    except FileNotFoundError:
+        return
+    except UnicodeDecodeError:
+        line = "no UTF-8\n"
+    found = next(csv.reader([line]), [])
+    if line.endswith("\n") and found != columns:
+        raise SensewellError(
+            f"{path} has the columns {', '.join(found)}, expected {', '.join(columns)}: has another program saved it? "
+            "Capture into another folder"
+        )
 
 
 def _mend(path: Path) -> int:
