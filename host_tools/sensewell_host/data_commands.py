@@ -41,6 +41,10 @@ def check(
 
         recipe = Recipe.load(stages.recipe_path(model))
         train, test = recipe.train, recipe.test
+        if recipe.cut_rows:
+            from sensewell_host.train.run import cut
+
+            dataset = cut(dataset, recipe.cut_rows)  # its groups are pieces of recordings
     found = checking.check(dataset, train, test, csv)
     worst = checking.worst(found)
     if as_json:

@@ -135,6 +135,10 @@ def test_the_same_samples_in_two_groups_wherever_they_lie() -> None:
     assert found.level == WARNING  # both on the same side
     found = of(check.check(dataset(), ["1", "2"], ["2", "3"]), "leakage")
     assert (found.level, found.where, found.detail) == (ERROR, "2", "in train and in test")
+    found = check.check(dataset(), ["1", "9"], ["10"])
+    absent = next(one for one in found if "not in the dataset" in one.detail)
+    assert (absent.check, absent.level, absent.where) == ("groups", ERROR, "9, 10") and "1, 2, 3" in absent.detail
+    assert of(found, "leakage").level == FINE and not check.sides(dataset(), ["1", "2"], ["3"])
 
 
 def test_samples_that_were_scaled_and_shifted_are_found_too() -> None:

@@ -60,6 +60,7 @@ def check(
     found += clipping(dataset)
     found += stuck(dataset)
     found += balance(dataset)
+    found += sides(dataset, train, test)
     found += leakage(dataset, train, test)
     return found
 
@@ -239,6 +240,15 @@ def balance(dataset: Dataset) -> list[Finding]:
     else:
         found.append(Finding("groups", FINE, "all", f"{len(labels)} groups, every label in several of them"))
     return found
+
+
+def sides(dataset: Dataset, train: Sequence[str], test: Sequence[str]) -> list[Finding]:
+    """Groups that a split names and nobody is in."""
+    absent = natural({*train, *test} - set(dataset.groups))
+    if not absent:
+        return []
+    detail = f"in the split, not in the dataset, which has {', '.join(dataset.groups[:8])}"
+    return [Finding("groups", ERROR, ", ".join(absent[:8]), detail)]
 
 
 def leakage(dataset: Dataset, train: Sequence[str] = (), test: Sequence[str] = ()) -> list[Finding]:
