@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 from sensewell_host import pack, stages
+from sensewell_host.calibrate import applied
 from sensewell_host.convert import keras_child, net_check, net_engine, neural
 from sensewell_host.convert.keras_child import FloatNet
 from sensewell_host.dataset import ChannelInfo, Dataset, Recording
 from sensewell_host.dataset.recording import MISSING
+from sensewell_host.dataset.split import split_by_group
 from sensewell_host.device_path import use_device_path
 from sensewell_host.device_run import DataPath, features_of
 from sensewell_host.errors import SensewellError
@@ -236,6 +238,37 @@ def test_windows_come_from_the_device_with_what_it_held() -> None:
         raw = (samples, samples[:40])[source][end - 32 : end]
         assert np.array_equal(rows, held(raw[None])[0])
     assert features_of([samples], replace(path, raw=False), engine="cpython", cache=None).rows is None
+
+
+def test_windows_and_their_copies_are_as_a_calibrated_board_has_them(tmp_path: Path, dataset: Dataset) -> None:
+    made_by = {"a": {"offset_raw": 40, "gain_q12": -2048, "from": "b"}}
+    sessions = [{"recording": one.name, "calibration": made_by if one.group == "p1" else None}
+                for one in dataset.recordings]  # fmt: skip
+    captured = replace(dataset, notes={"about": {"captured": True, "sessions": sessions}})
+    done = [
+        replace(one, samples=np.array([applied(made_by, ["a", "b"], row) for row in one.samples], np.int16))
+        if one.group == "p1" else one for one in dataset.recordings
+    ]  # fmt: skip
+    text = CNN[: CNN.index("[augment.field]")] + CNN[CNN.index("[features]") :]
+    wanted = Recipe.load(recipe(tmp_path, text))
+    assert wanted.net
+    found = []
+    for given in (captured, replace(dataset, recordings=tuple(done))):
+        split, boards = run.boards_that_made(wanted, given, split_by_group(given, wanted.train, wanted.test))
+        side = neural_train._side(wanted, wanted.net, split.train, ["1", "1"], None, "cpython", boards)
+        found.append((side.X, *neural_train._copies(wanted, wanted.net, split.train, side, None, "cpython", boards)))
+    assert len(found[0]) == 2 and all(np.array_equal(one, two) for one, two in zip(*found, strict=True))
+    split = split_by_group(dataset, wanted.train, wanted.test)
+    plain = neural_train._side(wanted, wanted.net, split.train, ["1", "1"], None, "cpython", {})
+    assert not np.array_equal(plain.X, found[0][0])
+
+
+@needs_tensorflow
+def test_a_forecast_does_not_learn_from_a_calibrated_board(tmp_path: Path, dataset: Dataset) -> None:
+    sessions = [{"recording": dataset.recordings[0].name, "calibration": {"a": {"offset_raw": 40}}}]
+    captured = replace(dataset, notes={"about": {"captured": True, "sessions": sessions}})
+    with pytest.raises(SensewellError, match=r"captured on a calibrated board: .*`sensewell calibrate clear`"):
+        neural_train.train(recipe(tmp_path, HEAD + FORECAST), tmp_path / "out", dataset=captured)
 
 
 def test_a_csv_is_a_source_and_can_be_cut_into_groups(tmp_path: Path) -> None:
