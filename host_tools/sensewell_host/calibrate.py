@@ -41,6 +41,7 @@ Raw = NDArray[np.int16]
 _NAMES = """
 import setup
 print("N", repr([one[0] for one in getattr(setup, "CHANNELS", ())]))
+print("N", getattr(setup, "CALIBRATION", None) is not None)
 """
 
 # Rows of counts as setup.py's sensor gives them, each new one once. A part that has just been started has no reading:
@@ -68,9 +69,15 @@ while _left:
 
 
 def channels_of(board: Board) -> tuple[str, ...]:
-    """The names of what the board's sensor reads, by CHANNELS in its /setup.py."""
+    """The names of what the board's sensor reads, by CHANNELS in its /setup.py; SensewellError if that has a
+    calibration of its own, which a node takes instead of the file."""
     said = _run(board, _NAMES, 30)
-    names = tuple(ast.literal_eval(said[-1])) if said else ()
+    names = tuple(ast.literal_eval(said[-2])) if len(said) > 1 else ()
+    if said and said[-1] == "True":
+        raise SensewellError(
+            "the board's setup.py says CALIBRATION, which comes before what is measured here: take it out of setup.py, "
+            "then calibrate again"
+        )
     if not names:
         raise SensewellError(
             "calibration goes by channel names: have the board's setup.py say CHANNELS = [(name, unit), ...]"

@@ -165,6 +165,15 @@ def test_a_sensor_that_gives_nothing_new_is_said(address: str, monkeypatch: pyte
         wire.put("/setup.py", SETUP.encode())
 
 
+def test_a_setup_that_says_its_own_calibration_is_not_measured_in_vain(address: str) -> None:
+    with connect(address) as wire:
+        wire.put("/setup.py", ("CALIBRATION = {'ax': {'offset_raw': 3}}" + SETUP).encode())
+        with pytest.raises(SensewellError, match=r"says CALIBRATION, which comes before .*: take it out of setup.py"):
+            calibrate.channels_of(wire)
+        wire.put("/setup.py", SETUP.encode())
+        assert calibrate.channels_of(wire) == ("ax", "ay", "az")
+
+
 def test_at_rest_what_a_board_reads_becomes_0(address: str, bundle: Path, tmp_path: Path) -> None:
     floors = {name: {"raw": 100, "pct": 0} for name in ("ax", "ay", "az")}
     manifest = tiny_bundle.manifest(3, condition={}, rest={"seconds": 1, "sd_raw": 64, "floors": floors})
