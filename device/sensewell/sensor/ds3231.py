@@ -109,7 +109,7 @@ class Ds3231(Part):
         self._put(_CONTROL, _BY_BATTERY)
         self._put(_STATUS, 0)
 
-    def self_test(self):
+    def _test(self):
         """It has none: that it gives a time, and its oscillator has not stood still. Returns what hour_row() makes."""
         from sensewell.sensor.part import row_of
 
