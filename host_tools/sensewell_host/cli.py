@@ -189,7 +189,8 @@ def train(model: Model = "watch") -> None:
         )
     )
     out.print(said)
-    out.print(f"written to {short(stages.BUILD / result.recipe.name)}; next: sensewell convert {model}")
+    then = "pack" if figures.get("family") == "none" else "convert"
+    out.print(f"written to {short(stages.BUILD / result.recipe.name)}; next: sensewell {then} {model}")
     for missed in result.missed:
         raise SensewellError(f"the recipe's target was missed: {missed}")
 
