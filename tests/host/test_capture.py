@@ -176,6 +176,14 @@ def test_channels_are_those_of_the_user_the_sensor_or_numbered() -> None:
         channels_of(of(None, 17))
 
 
+def test_rows_are_in_the_file_before_any_more_come(tmp_path: Path) -> None:
+    one = store(tmp_path)
+    for k in range(1, 4):  # whoever kills the program now
+        one.add(np.array([k]), np.array([k * 10_000]), np.array([[k, -k]], np.int16))
+        assert len((tmp_path / "capture.csv").read_text().splitlines()) == 1 + k
+    one.close()
+
+
 def test_two_captures_at_a_time_do_not_go_into_one_folder(tmp_path: Path) -> None:
     first = store(tmp_path)
     with pytest.raises(SensewellError, match="another capture is writing into"):

@@ -1,7 +1,7 @@
 """The folder of a capture: capture.csv, which only ever grows, and capture.json, the schema that `data import` reads.
 
-What was added is on the disk within a second (flush and fsync); a line that a crash left torn is cut off when the
-folder is opened again. Must not know boards.
+What was added is in the file at once, whoever kills this program, and on the disk within a second (fsync), whatever
+the power does; a line that a crash left torn is cut off when the folder is opened again. Must not know boards.
 """
 
 from __future__ import annotations
@@ -111,19 +111,23 @@ class Store:
         for one, at, row in zip(number.tolist(), t_us.tolist(), counts.tolist(), strict=True):
             self._writer.writerow([*self._key, one, at, *("" if x == MISSING else x for x in row)])
         self.rows += len(number)
+        self._write()
         if time.monotonic() - self._flushed >= _FLUSH_S:
             self.flush()
 
     def flush(self) -> None:
         """All that was added is on the disk afterwards."""
         self._flushed = time.monotonic()
+        self._write()
+        os.fsync(self._file.fileno())
+
+    def _write(self) -> None:
         text = self._text.getvalue()
         if text:
-            self._file.write(text.encode())
-            self._file.flush()
-            os.fsync(self._file.fileno())
             self._text.seek(0)
             self._text.truncate()
+            self._file.write(text.encode())
+            self._file.flush()
 
     def note(self, **said: Any) -> None:
         """Keep this of the session, and write the schema anew, atomically."""
