@@ -151,6 +151,9 @@ def _show(plan: Plan, result: Result) -> None:
     )
     if result.said:
         console.print(f"  first error: {result.said}", highlight=False)
+    if result.stale > result.rows:
+        asked = rate_text(plan.rate_hz)
+        console.print(f"  the sensor measures more slowly than {asked}: capture anew with --period-ms", highlight=False)
     if result.how == "broken":
         raise SensewellError("the wire did not come back: what arrived is kept; capture again into the same folder")
     console.print(

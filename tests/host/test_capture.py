@@ -18,7 +18,7 @@ from rich.live import Live
 from sensewell_host import capture_commands
 from sensewell_host.capture import wire
 from sensewell_host.capture.screen import Screen, sparkline
-from sensewell_host.capture.session import Result, channels_of
+from sensewell_host.capture.session import Plan, Result, channels_of
 from sensewell_host.capture.store import Stated, Store
 from sensewell_host.capture.wire import Head, Lines, Rows
 from sensewell_host.dataset import ChannelInfo
@@ -305,3 +305,11 @@ def test_channels_are_named_on_the_command_line() -> None:
     for wrong in ("ax:m/s2:x", "ax:g:1:2:3"):
         with pytest.raises(SensewellError, match="name:unit:scale"):
             capture_commands._channels(wrong)
+
+
+def test_a_sensor_that_is_slower_than_it_is_read_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Plan(Path("x"), Stated("a"), 50, 5)
+    capture_commands._show(plan, Result("a-1", rows=44, stale=203))
+    assert "measures more slowly than 50 Hz: capture anew with --period-ms" in " ".join(capsys.readouterr().out.split())
+    capture_commands._show(plan, Result("a-1", rows=200, stale=50))
+    assert "more slowly" not in capsys.readouterr().out
