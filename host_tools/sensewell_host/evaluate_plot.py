@@ -50,6 +50,7 @@ def draw(
             bars(spans(np.isin(said, numbers)), len(names) - 2 - row, ALARM)
         axis.set_yticks(np.arange(len(names)) + 0.5, names[::-1], fontsize=7, color=INK)
         axis.set_xlim(0, len(tape.samples) * scale)
+        axis.set_ylim(0, len(names))  # rows without a bar, too
         axis.set_title(f"{tape.group}: {tape.name} ({unit})", fontsize=7, color=SOFT, loc="left", pad=2)
         axis.tick_params(labelsize=7, length=0)
         axis.grid(axis="x", color=GRID)
