@@ -187,6 +187,20 @@ def test_the_times_of_a_csv_are_held_against_its_rate(tmp_path: Path) -> None:
         assert (levels, exit_code) == (wanted, code), said
 
 
+def test_a_late_sample_of_a_capture_is_not_a_lost_one(tmp_path: Path) -> None:
+    number = np.delete(np.arange(1000), np.arange(300, 304))
+    t_us = number * 20_000 + 13_000 * (number % 7 == 3)
+    lines = [f"r,{n},{t},{n % 50},{n % 13}" for n, t in zip(number, t_us, strict=True)]
+    (tmp_path / "capture.csv").write_text("\n".join(["recording,number,t_us,a,b", *lines, ""]))
+    schema = {"rate_hz": 50, "channels": [{"name": name, "scale": 1, "raw": True} for name in "ab"],
+              "recording": ["recording"], "time": {"column": "number", "unit": "period"},
+              "about": {"captured": True, "clock_us": "t_us", "sessions": []}}  # fmt: skip
+    (tmp_path / "capture.json").write_text(json.dumps(schema))
+    _, said = run(tmp_path)
+    found = {one["check"]: one for one in said["findings"]}
+    assert found["gaps"]["detail"].startswith("4 rows lost (0.40 %)") and found["jitter"]["level"] == WARNING
+
+
 def test_a_table_for_people_and_an_exit_code_for_scripts(tmp_path: Path) -> None:
     dataset().save(tmp_path / "moves")
     said = CliRunner().invoke(app, ["data", "check", str(tmp_path / "moves")])

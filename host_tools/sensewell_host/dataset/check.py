@@ -6,7 +6,7 @@ Takes a dataset, or a CSV that still has its own times. Must not know models: wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -112,13 +112,23 @@ def times(path: Path, schema: Schema) -> list[Finding]:
             f"99 % of steps within {high / schema.rate_hz * 1000:.3g} ms ({high * 100:.1f} % of a period) of the grid"
         )
         found.append(Finding("jitter", WARNING if high > JITTER else FINE, "all", detail))
-    lost = int((whole - 1).sum())
+    lost = sum(_lost(np.diff(time_s) * schema.rate_hz) for _, time_s in times_of(path, numbered(schema)))
     longest = float(everything.max())
     share = lost / (lost + len(everything) + len(steps))
     worst_name = max(steps, key=lambda one: one[1].max())[0]
     detail = f"{lost:,} rows lost ({share * 100:.2f} %), the longest gap {longest / schema.rate_hz:.4g} s"
     found.append(Finding("gaps", _level(share, LOST), worst_name if lost else "all", detail))
     return found
+
+
+def numbered(schema: Schema) -> Schema:
+    """The schema of a capture with the numbers of its samples for times; any other as it is."""
+    return replace(schema, about={key: value for key, value in schema.about.items() if key != "clock_us"})
+
+
+def _lost(step: NDArray[np.float64]) -> int:
+    """Rows that are not there between those that are, as the import puts them back; step: periods."""
+    return int((np.maximum(np.rint(step), 1) - 1).sum())
 
 
 def _without_late(step: NDArray[np.float64]) -> NDArray[np.float64]:
