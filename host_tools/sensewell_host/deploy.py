@@ -33,6 +33,7 @@ from sensewell_host import believe, board_slots, delta, runtime
 from sensewell_host import deploy_scripts as scripts
 from sensewell_host.advice import with_advice
 from sensewell_host.board import Board, BoardError, BoardScriptError
+from sensewell_host.capture.wire import CODE
 from sensewell_host.device_path import DEVICE
 from sensewell_host.errors import SensewellError
 from sensewell_host.live import Brought, bring
@@ -49,6 +50,7 @@ _PROBATION = 3  # of sensewell.slots.STATES
 _ARRIVED = (1, 2, 4)  # writing (all of it came, but nobody proved it yet), whole, confirmed
 _FULL = re.compile(r"OSError: (\[Errno )?28\b")
 _BLOCK = 4096  # flash is given out in blocks of this size
+_CAPTURES = ("sensewell", "sensewell_sim")  # folders of ours in capture's CODE; others there are the user's
 _SPARE = 4 * _BLOCK  # what the file system needs for itself while it writes
 
 Progress = Callable[[int, int, str], None]  # bytes sent, bytes in all, what is being done
@@ -434,10 +436,14 @@ class _Deploy:
         if look.free is None:
             return
         need = max(staged, staged + bundle - min(map(look.blocks, look.idle()))) * _BLOCK + _SPARE
-        if look.free < need:
+        free = look.free
+        if free < need and self.board.exists(CODE):  # what captures have brought, the next one brings again
+            self.board.exec(scripts.REMOVE.format(paths=[f"{CODE}/{name}" for name in _CAPTURES]), timeout_s=60)
+            free = self.board.free_flash()
+        if free < need:
             raise SensewellError(
                 f"the flash of {self.name} is too full: {need // 1024} KiB are needed while deploying, "
-                f"{max(look.free, 0) // 1024} KiB are free; remove files from the board and try again"
+                f"{max(free, 0) // 1024} KiB are free; remove files from the board and try again"
             )
 
     def _told(self, script: str, wanted: str) -> str:

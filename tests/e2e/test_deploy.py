@@ -486,6 +486,18 @@ def empty(wire: Board) -> None:
     wire.exec("import os\nfor name in os.listdir('/ballast'):\n os.remove('/ballast/' + name)")
 
 
+def test_what_captures_have_brought_gives_way_to_a_deploy(board: Board, bundles: dict[str, Path]) -> None:
+    for path in ("/capture/sensewell", "/capture/sensewell_sim"):
+        board.mkdirs(path)
+    board.put("/capture/sensewell/drivers.mpy", bytes(450_000))
+    board.put("/capture/mine", b"a user's")
+    fill(board)
+    deploy(board, bundles["big"])
+    assert active(board) == bundles["big"].read_bytes()
+    assert board.get("/capture/mine") == b"a user's" and not board.exists("/capture/sensewell")
+    empty(board)
+
+
 def test_a_full_flash_is_seen_before_anything_is_written(board: Board, bundles: dict[str, Path]) -> None:
     decided = decisions(board)
     fill(board)
