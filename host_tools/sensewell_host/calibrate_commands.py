@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,8 +69,8 @@ def two_point(
     found = [entry for entry in _manifest(bundle)["channels"] if entry["name"] == channel]
     if not found:
         raise SensewellError(f"{bundle.name} has no channel {channel!r}")
-    if low == high:
-        raise SensewellError(f"expected two values that differ, got {low:g} twice")
+    if low == high or not math.isfinite(high - low):
+        raise SensewellError(f"expected two values that differ, got {low:g} and {high:g}")
     entry = found[0]
     means = []
     with at_its_prompt(one_address(port, board)) as wire:

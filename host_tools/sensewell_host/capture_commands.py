@@ -32,7 +32,10 @@ def capture(
         str | None, typer.Option("--board", "-b", help="A virtual board that runs, an address, or unix:FOLDER.")
     ] = None,
     seconds: Annotated[
-        float, typer.Option("--seconds", "-s", min=0.001, help="How much to keep, from the trigger on if there is one.")
+        float,
+        typer.Option(
+            "--seconds", "-s", min=0.001, max=1e8, help="How much to keep, from the trigger on if there is one."
+        ),
     ] = 60.0,
     rate: Annotated[int | None, typer.Option("--rate", "-r", min=1, max=1000, help="Samples a second (50).")] = None,
     period_ms: Annotated[
@@ -52,12 +55,14 @@ def capture(
         str, typer.Option("--channels", help="name:unit:scale[:offset],...; default: as sensor or setup.py say.")
     ] = "",
     before: Annotated[
-        float, typer.Option("--before", min=0, help="Hold this many seconds; Enter or --trigger keeps them.")
+        float, typer.Option("--before", min=0, max=86400, help="Hold this many seconds; Enter or --trigger keeps them.")
     ] = 0.0,
     trigger: Annotated[
         str | None, typer.Option("--trigger", help="'ax > 12.5', '|ax| > 12.5': starts keeping, with --before.")
     ] = None,
-    patience: Annotated[float, typer.Option("--patience", min=0, help="Seconds to wait for a broken wire.")] = 60.0,
+    patience: Annotated[
+        float, typer.Option("--patience", min=0, max=1e8, help="Seconds to wait for a broken wire.")
+    ] = 60.0,
 ) -> None:
     """Capture labelled raw samples from a board. Ctrl-C keeps what there is."""
     if rate and period_ms:

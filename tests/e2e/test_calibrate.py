@@ -152,6 +152,9 @@ def test_two_points_may_be_below_zero(address: str, bundle: Path, monkeypatch: p
     assert found and found["channels"]["ax"] == {"offset_raw": 100, "gain_q12": 4096}
     refused = CliRunner().invoke(app, [*arguments, "--sample", "3"])
     assert refused.exit_code == 2
+    for low, high in (("1", "1"), ("nan", "1"), ("1", "inf")):  # before anybody has brought anything anywhere
+        refused = CliRunner().invoke(app, [*arguments[:3], low, high, *arguments[5:]])
+        assert "expected two values that differ" in str(refused.exception)
 
 
 def test_a_sensor_that_gives_nothing_new_is_said(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,12 @@ from sensewell_host.capture.screen import Screen, sparkline
 from sensewell_host.capture.session import Plan, Result, channels_of
 from sensewell_host.capture.store import Stated, Store
 from sensewell_host.capture.wire import Head, Lines, Rows
+from sensewell_host.cli import app
 from sensewell_host.dataset import ChannelInfo
 from sensewell_host.dataset.csv_import import import_csv
 from sensewell_host.dataset.schema import Schema
 from sensewell_host.errors import SensewellError
+from typer.testing import CliRunner
 
 CHANNELS = (ChannelInfo("a", "g", 0.5, 1.0), ChannelInfo("b", "", 1.0))
 T_MASK = (1 << 30) - 1
@@ -305,6 +307,12 @@ def test_channels_are_named_on_the_command_line() -> None:
     for wrong in ("ax:m/s2:x", "ax:g:1:2:3"):
         with pytest.raises(SensewellError, match="name:unit:scale"):
             capture_commands._channels(wrong)
+
+
+@pytest.mark.parametrize("words", [["--seconds", "inf"], ["--before", "inf"], ["--patience", "nan"]])
+def test_times_without_an_end_are_refused(words: list[str]) -> None:
+    said = CliRunner().invoke(app, ["capture", "--label", "x", "--board", "nosuch", *words])
+    assert said.exit_code == 2 and words[0] in said.output
 
 
 def test_a_sensor_that_is_slower_than_it_is_read_is_said(capsys: pytest.CaptureFixture[str]) -> None:
