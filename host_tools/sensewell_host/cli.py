@@ -28,6 +28,7 @@ from sensewell_host.board.commands import address_of
 from sensewell_host.board.commands import app as board_app
 from sensewell_host.calibrate_commands import app as calibrate_app
 from sensewell_host.dataset.rate import rate_of, rate_text
+from sensewell_host.dataset.recording import MISSING
 from sensewell_host.errors import SensewellError
 from sensewell_host.guard_commands import app as guard_app
 from sensewell_host.key_commands import app as key_app
@@ -149,8 +150,9 @@ def data_show(folder: Annotated[Path, typer.Argument(help="A dataset's folder.")
     table = Table("channel", "unit", "SI per count", "smallest", "largest")
     for number, channel in enumerate(dataset.channels):
         values = [recording.samples[:, number] for recording in dataset.recordings]
-        low, high = min(v.min() for v in values), max(v.max() for v in values)
-        table.add_row(channel.name, channel.unit, f"{channel.scale:.6g}", str(low), str(high))
+        read = [good for some in values if len(good := some[some != MISSING])]
+        ends = (str(min(v.min() for v in read)), str(max(v.max() for v in read))) if read else ("-", "-")
+        table.add_row(channel.name, channel.unit, f"{channel.scale:.6g}", *ends)
     out.print(table)
     seconds = Table("seconds", *dataset.labels)
     for group in dataset.groups:

@@ -212,6 +212,16 @@ def test_a_table_for_people_and_an_exit_code_for_scripts(tmp_path: Path) -> None
     assert said.exit_code == 1 and "neither a dataset" in str(said.exception)
 
 
+def test_a_missing_reading_is_not_the_smallest_one(tmp_path: Path) -> None:
+    holed = rows(10)
+    low = int(holed[:, 0].min())
+    holed[5] = MISSING
+    holed[:, 1] = MISSING
+    Dataset("x", 50, CHANNELS, (Recording("r", holed, 50, "a", "g"),)).save(tmp_path)
+    said = CliRunner().invoke(app, ["data", "show", str(tmp_path)], catch_exceptions=False).output
+    assert f" {low} " in said and "-32768" not in said and " - " in said
+
+
 def test_labels_and_folders_are_shown_as_they_are(tmp_path: Path) -> None:
     folder = tmp_path / "[bold]x"
     folder.mkdir()
