@@ -67,6 +67,26 @@ def test_values_beyond_the_scale_saturate_and_are_counted(tmp_path: Path) -> Non
     assert report.clipped == {"temp": 1, "ax": 1}
 
 
+def test_a_late_row_is_not_taken_for_a_lost_one(tmp_path: Path) -> None:
+    times = [0, 100, 270, 300, 400, 700, 800]  # ms: one 70 late, then two lost
+    rows = "".join(f"1,a,up,{t},20,{k}\n" for k, t in enumerate(times))
+    dataset, report = imported(tmp_path, HEADER + rows)
+    assert report.rows_put_back == 2 and len(dataset.recordings[0].samples) == 9
+    missing = (dataset.recordings[0].samples == MISSING).all(1)
+    assert missing.nonzero()[0].tolist() == [5, 6]
+
+
+def test_iso_times_are_named_as_such_and_other_separators_too(tmp_path: Path) -> None:
+    iso = {"time": {"column": "t_ms", "unit": "iso"}, "rate_hz": None, "period_ms": 60000}
+    rows = "1,a,up,2026-10-25T02:59:00,20,0\n1,a,up,2026-10-25T02:00:00,20,0\n"
+    with pytest.raises(SensewellError, match=r"from 2026-10-25 02:59:00 UTC to 2026-10-25 02:00:00 UTC; it must rise"):
+        imported(tmp_path, HEADER + rows, **iso)
+    with pytest.raises(SensewellError, match="divided by ';', expected commas, and points in numbers"):
+        imported(tmp_path, (HEADER + "1,a,up,0,20,0\n").replace(",", ";"))
+    (tmp_path / "bom.json").write_text("\ufeff" + json.dumps(SCHEMA), encoding="utf-8")
+    assert Schema.load(tmp_path / "bom.json").name == "two"
+
+
 def test_gzip_and_the_schema_beside_the_file_are_found(tmp_path: Path) -> None:
     (tmp_path / "two.json").write_text(json.dumps(SCHEMA))
     dataset, _ = import_csv(write(tmp_path, HEADER + "1,a,up,0,20,0\n", "two.csv.gz"))

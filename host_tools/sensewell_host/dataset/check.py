@@ -128,7 +128,9 @@ def numbered(schema: Schema) -> Schema:
 
 def _lost(step: NDArray[np.float64]) -> int:
     """Rows that are not there between those that are, as the import puts them back; step: periods."""
-    return int((np.maximum(np.rint(step), 1) - 1).sum())
+    lost = np.rint(step) - 1
+    lost[np.flatnonzero((lost[:-1] > 0) & (lost[1:] < 0))] -= 1  # late ones
+    return int(np.maximum(lost, 0).sum())
 
 
 def _without_late(step: NDArray[np.float64]) -> NDArray[np.float64]:

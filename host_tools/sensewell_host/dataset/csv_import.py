@@ -188,6 +188,11 @@ def _check_header(path: Path, header: Sequence[str], schema: Schema) -> None:
     absent = [name for name in schema.needed if name not in header]
     if not absent:
         return
+    other = next((one for one in ";\t|" if header[0].count(one) >= len(schema.needed) - 1 > 0), "")
+    if other and len(header) == 1:
+        raise SensewellError(
+            f"{path.name}: its columns are divided by {other!r}, expected commas, and points in numbers: save it so"
+        )
     near = difflib.get_close_matches(absent[0], header, 1)
     raise SensewellError(
         f"{path.name}: expected columns {', '.join(schema.needed)}; the file has {', '.join(header)}; "
@@ -311,6 +316,12 @@ def _sessions(table: _Table, time_s: NDArray[np.float64] | None) -> Iterator[tup
         yield from zip(cuts, [*cuts[1:], end], strict=True)
 
 
+def _moment(time_s: float, schema: Schema) -> str:
+    if schema.time and schema.time[1] == 0:
+        return f"{datetime.fromtimestamp(time_s, UTC).replace(tzinfo=None)} UTC"
+    return f"{time_s:.12g} s"
+
+
 def _on_the_grid(
     path: Path, schema: Schema, time_s: NDArray[np.float64], lines: Sequence[int], report: ImportReport
 ) -> Iterator[NDArray[np.int64]]:
@@ -319,8 +330,9 @@ def _on_the_grid(
     step = np.diff(time_s)
     if (step <= 0).any():
         at = int(np.flatnonzero(step <= 0)[0])
+        before, after = (_moment(float(one), schema) for one in time_s[at : at + 2])
         raise SensewellError(
-            f"{path.name}, line {lines[at + 1]}: time goes from {time_s[at]:g} s to {time_s[at + 1]:g} s; "
+            f"{path.name}, line {lines[at + 1]}: time goes from {before} to {after}; "
             "it must rise inside a recording (is a recording column missing in the schema?)"
         )
     if len(step) and not 0.8 < np.median(step) * schema.rate_hz < 1.25:
@@ -330,6 +342,8 @@ def _on_the_grid(
             f"{1 / schema.rate_hz:g} s: correct {key} or the unit of the time"
         )
     lost = np.rint(step * schema.rate_hz).astype(np.int64) - 1
+    late = np.flatnonzero((lost[:-1] > 0) & (lost[1:] < 0))  # the next one came right after it: none was lost
+    lost[late] -= 1
     ends = [*np.flatnonzero(step > max(HOLE_S, (HOLE_ROWS + 0.5) / schema.rate_hz)).tolist(), len(time_s) - 1]
     report.split_at_holes += len(ends) - 1
     start = 0

@@ -75,7 +75,7 @@ class Schema:
     @staticmethod
     def load(path: Path) -> Schema:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise SensewellError(
                 f"no schema {path}: put a JSON file with the channels beside the CSV, or name it by --schema "
