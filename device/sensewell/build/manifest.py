@@ -32,7 +32,7 @@ clear_dwell_ms 0 0 268435456
 label none 0 %d"""
 )
 _RULE_WORDS = const(14)  # of state
-_FAMILY = const("family - none trees neural")
+_FAMILY = const("family - none trees neural linear")
 _INPUT = const("input features window")
 _OUTPUT = const("output classes anomaly value")
 _ARBITER = const(
@@ -127,7 +127,7 @@ def check(m):
     family = choice(model, _FAMILY, "bundle.schema.model")
     seen = choice(model, _INPUT, "bundle.schema.model")  # 1: the model sees windows
     choice(model, _OUTPUT, "bundle.schema.model")
-    _check(family == 3 or family > 2 * seen, "model", "family")
+    _check(family == 3 or family > 4 * seen, "model", "family")
     if family > 1:
         _ints(model, "model", "n_classes none 1 %d" % n_labels)
         _check(n_features > 0 or seen, "features", "none")

@@ -29,10 +29,11 @@ _UNPROVEN = const(8)
 _MAX_TOTAL = const(10000000)  # score * 100 stays a small int
 
 # A name that stands in code stays in RAM for ever: what most bundles do not ask for is in no name
-_FAMILY = const("family none trees neural")
+_FAMILY = const("family none trees neural linear")
 _OUTPUT = const("output classes anomaly value")
 _NET = const("sensewell.model.net")
 _VALUE = const("sensewell.model.value")
+_LINEAR = const("sensewell.model.linear")
 
 
 def build(bundle, calibration):
@@ -91,7 +92,7 @@ def build(bundle, calibration):
 
                     made = Forest(data, n_features, spec["n_classes"])
                 else:
-                    module = __import__(_VALUE if family == 1 else _NET, None, None, ("*",))
+                    module = __import__((_VALUE, _NET, _LINEAR)[family - 1], None, None, ("*",))
                     made = module.open(data, n_features, spec, window)
                 total = made.score_total
                 if made.n_outputs != spec["n_classes"] or not 0 <= total <= _MAX_TOTAL or valued == (total > 0):
