@@ -99,22 +99,21 @@ def train(model: str, progress: Progress | None = None, budget: Any = None) -> A
 
 
 def convert(folder: Path) -> Any:
-    """Turn what was trained into model.bin, proven equal on every row; the ConvertedForest or ConvertedNet, None where
-    the recipe has no model."""
+    """Turn what was trained into model.bin, proven equal on every row; the ConvertedForest, ConvertedLinear or
+    ConvertedNet, None where the recipe has no model."""
     family = _read_json(folder / "train.json", "train").get("family")
     if family == "neural":
         return _convert_net(folder)
     if family == "none":
         return None
-    from sensewell_host.convert.forest import convert_forest
     from sensewell_host.convert.trained import load
 
-    trained = load(folder)
-    converted = convert_forest(trained.model, trained.vote, trained.rows)
+    trained = load(folder, linear=True)
+    converted = convert_model(trained.model, trained.vote, trained.rows)
     figures = trained.figures
     allowed = figures.get("budget", {}).get("model_bytes")
     if allowed and converted.bytes > allowed:
-        raise SensewellError(f"the forest takes {converted.bytes} bytes, {allowed} are allowed: allow less and see")
+        raise SensewellError(f"the model takes {converted.bytes} bytes, {allowed} are allowed: allow less and see")
     target = figures.get("targets", {}).get("model_bytes")
     if target and converted.bytes > target:
         raise SensewellError(f"the recipe's target was missed: model_bytes: at most {target}, got {converted.bytes}")
@@ -122,6 +121,14 @@ def convert(folder: Path) -> Any:
     said = {key: value for key, value in asdict(converted).items() if key != "blob"}
     (folder / "convert.json").write_text(json.dumps(said, indent=2, default=int) + "\n")
     return converted
+
+
+def convert_model(model: Any, vote: str, rows: Any) -> Any:
+    """A fitted forest or linear model as a ConvertedForest or ConvertedLinear, proven on `rows`."""
+    from sensewell_host.convert.forest import convert_forest
+    from sensewell_host.convert.linear import convert_linear, is_linear
+
+    return convert_linear(model, rows) if is_linear(model) else convert_forest(model, vote, rows)
 
 
 def _convert_net(folder: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Small linear models, byte by byte as the table in sensewell/model/linear.py says, and what they say in plain Python."""
+"""Small linear models, byte by byte as the table in sensewell/model/linear.py says, and what they mean."""
 
 import struct
 

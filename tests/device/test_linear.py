@@ -4,6 +4,7 @@ Builds its own small models, byte by byte as the table in linear.py says.
 """
 
 import struct
+import sys
 from array import array
 
 import linears
@@ -22,13 +23,8 @@ except ImportError:
 
 TOP = (1 << 29) - 1
 REASONS = "truncated magic version extended schema header alignment overflow".split()
-TURNS = 800
-try:
-    import ctypes  # noqa: F401: a PC, which is quick
-
-    TURNS = 12000
-except ImportError:
-    pass
+TURNS = 600 if sys.implementation.name == "micropython" else 12000
+ODD = (0, 1, 30, 31, 0x7FFF, 0x8000, 0xFFFF)
 
 
 def ask(base, features, row, q=8):
@@ -190,7 +186,7 @@ def test_mutants_are_refused_by_name_or_harmless():
             changed[4 + random.next(4)] = random.next(40)
         else:  # base, shifts, weights
             at = 8 + 2 * random.next((len(changed) - 8) // 2)
-            struct.pack_into("<H", changed, at, (0, 1, 30, 31, 0x7FFF, 0x8000, 0xFFFF, random.next(65536))[random.next(8)])
+            struct.pack_into("<H", changed, at, (ODD + (random.next(65536),))[random.next(8)])
         if random.next(2) and len(changed) > 7:
             n_features, n = changed[6], changed[7]
         try:

@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from sensewell_host import pack, run
 from sensewell_host.board import Board, connect, virtual
-from sensewell_host.convert.forest import convert_forest
 from sensewell_host.dataset.csv_import import import_csv
 from sensewell_host.dataset.faults import Fault
 from sensewell_host.dataset.tape import tapes
 from sensewell_host.deploy import deploy
+from sensewell_host.stages import convert_model
 from sensewell_host.train import TrainResult, build_manifest, train
 from sensewell_host.train.manifest import all_labels
 
@@ -48,7 +48,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
         data = import_csv(SHARED / csv, schema_path=recipe / "data.json")[0]
         out = tmp_path_factory.mktemp(name)
         result = train(recipe, out, dataset=data)
-        model = convert_forest(result.model, result.vote, result.X_check).blob
+        model = convert_model(result.model, result.vote, result.X_check).blob
         assert len(model) <= result.recipe.targets["model_bytes"]
         manifest = build_manifest(result.recipe, result)
         manifest["golden"], golden = pack.golden(manifest, model, *result.golden())

@@ -27,7 +27,7 @@ DEVICE_TREES = 60_000  # walks of trees, at most
 class ParityReport:
     """What was compared, and with what: `mismatches` is 0, or the conversion would have been refused.
 
-    Sums of trees also state what integers cost: no row may differ by more than `error_bound`, none did by more than
+    Sums also state what integers cost: no row may differ by more than `error_bound`, none did by more than
     `max_error`. Both are in units of `error_of`: "value" (of a regressor, its own unit), "probability" (of a class,
     0..1) or "anomaly score" (0..1); "" for votes, which are compared as classes only.
     """
@@ -66,7 +66,7 @@ def prove(blob: bytes, x: npt.NDArray[np.int16], expected: Ints) -> tuple[int, I
         raise SensewellError(named(expected, got, "the converted forest"))
     native = predict_rows(blob, x, scores.shape[1])
     if native is not None:
-        _compare("C kernel", np.arange(len(x)), native[0], native[1], expected, scores)
+        compare("C kernel", np.arange(len(x)), native[0], native[1], expected, scores)
     forest = device_forest(blob, x.shape[1], scores.shape[1])
     n = min(len(x), DEVICE_ROWS, max(50, DEVICE_TREES // len(read(blob).trees)))
     sample = np.unique(np.linspace(0, len(x) - 1, n).astype(np.int64))
@@ -75,11 +75,11 @@ def prove(blob: bytes, x: npt.NDArray[np.int16], expected: Ints) -> tuple[int, I
     for k in sample:
         classes.append(forest.predict(array("h", x[k].tobytes()), row_scores))
         sums.append(row_scores.tolist())
-    _compare("device code", sample, np.array(classes), np.array(sums), expected, scores)
+    compare("device code", sample, np.array(classes), np.array(sums), expected, scores)
     return len(sample) if native is None else len(x), scores
 
 
-def _compare(what: str, rows: Ints, classes: Any, sums: Any, expected: Ints, scores: Ints) -> None:
+def compare(what: str, rows: Ints, classes: Any, sums: Any, expected: Ints, scores: Ints) -> None:
     """SensewellError unless what predicted `rows` found the classes expected, and numpy's scores."""
     if not np.array_equal(classes, expected[rows]):
         got = expected.copy()
@@ -89,7 +89,7 @@ def _compare(what: str, rows: Ints, classes: Any, sums: Any, expected: Ints, sco
     if len(wrong):
         k = wrong[0]
         raise SensewellError(
-            f"the {what} and numpy read this forest differently: row {rows[k]} scores {sums[k].tolist()} and "
+            f"the {what} and numpy read this model differently: row {rows[k]} scores {sums[k].tolist()} and "
             f"{scores[rows[k]].tolist()}"
         )
 

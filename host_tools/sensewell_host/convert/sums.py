@@ -322,6 +322,11 @@ def _error_bound(model: SumModel, grid: _Grid) -> tuple[Any, float, str]:
     if model.link == LOGISTIC:
         said = np.concatenate([np.zeros_like(said), said], axis=1)
     power = np.exp2(said - said.max(axis=1, keepdims=True))
-    logit = np.log(2) * error * (1 if model.link == LOGISTIC else 2)
-    bound = logit / 4 + (model.n_outputs - 1) * POW2_ERROR + 1 / ONE
-    return power / power.sum(axis=1, keepdims=True), float(bound), "probability"
+    shares = power / power.sum(axis=1, keepdims=True)
+    return shares, probability_bound(error, model.link, model.n_outputs), "probability"
+
+
+def probability_bound(error: float, link: int, n_outputs: int) -> float:
+    """How far off a probability may be where no margin is wrong by more than `error`, in log2 units."""
+    logit = float(np.log(2)) * error * (1 if link == LOGISTIC else 2)
+    return logit / 4 + (n_outputs - 1) * POW2_ERROR + 1 / ONE

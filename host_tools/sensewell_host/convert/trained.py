@@ -29,12 +29,15 @@ class Trained:
     figures: dict[str, Any]
 
 
-def load(folder: Path) -> Trained:
-    """Read train.json, forest.joblib and features.npz; SensewellError where the model is not trained yet."""
+def load(folder: Path, linear: bool = False) -> Trained:
+    """Read train.json, forest.joblib and features.npz; SensewellError where the model is not trained yet, is a network,
+    or is linear and that is not asked for."""
     try:
         figures = json.loads((folder / "train.json").read_text())
         if figures.get("family") == "neural":
             raise SensewellError(f"{folder.name} is a network: other forms than its .tflite are for forests only")
+        if figures.get("family") == "linear" and not linear:
+            raise SensewellError(f"{folder.name} is a linear model: emlearn's forms are for forests only")
         vote = str(figures["vote"])
     except (OSError, ValueError, KeyError, TypeError):
         path = folder / "train.json"

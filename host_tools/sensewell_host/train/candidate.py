@@ -1,6 +1,7 @@
 """A way to grow a model, one [[model.candidate]] of a recipe: its kind, and the settings that this kind takes.
 
-Forests have the recipe's own few words; boosted trees keep the names of their library, with bounds that suit a board.
+Forests have the recipe's own few words; boosted trees keep the names of their library, with bounds that suit a board;
+"linear" is logistic regression, with C alone.
 Must not know examples or how anything is grown.
 """
 
@@ -45,7 +46,8 @@ BOOSTED: dict[str, dict[str, tuple[type, float, float]]] = {
         "feature_fraction_bynode": _SHARE, "extra_trees": (bool, 0, 1), "max_bin": (int, 2, 1024),
     },
 }  # fmt: skip
-KINDS = (*FORESTS, *BOOSTED)
+LINEAR = "linear"
+KINDS = (*FORESTS, *BOOSTED, LINEAR)
 _SIZES = ("max_leaf_nodes", "max_leaves", "num_leaves")  # what the libraries call it
 
 
@@ -62,7 +64,14 @@ class Candidate:
         return self.kind in BOOSTED
 
     @property
+    def linear(self) -> bool:
+        """It has weights, no trees."""
+        return self.kind == LINEAR
+
+    @property
     def name(self) -> str:
+        if self.linear:
+            return f"{self.kind}, C {self.settings['C']:g}"
         leaves = next((self.settings[key] for key in _SIZES if key in self.settings), None)
         of = f" x {leaves} leaves" if leaves else ""
         if self.additive:
@@ -77,7 +86,12 @@ def candidate(table: Table) -> Candidate:
     kind = table.text("kind")
     if kind not in KINDS:
         raise SensewellError(f"{table.where}: expected kind as one of {', '.join(KINDS)}, got {kind!r}")
-    settings = _boosted(table, kind) if kind in BOOSTED else _forest(table, kind)
+    if kind == LINEAR:
+        settings: dict[str, Any] = {"C": table.number("C", 1.0)}
+        if not 1e-6 <= settings["C"] <= 1e6:
+            raise SensewellError(f"{table.where}: expected C in 1e-06..1e+06, got {settings['C']:g}")
+    else:
+        settings = _boosted(table, kind) if kind in BOOSTED else _forest(table, kind)
     if table.flag("balanced", False):
         settings["class_weight"] = "balanced"
     table.done()
@@ -85,8 +99,9 @@ def candidate(table: Table) -> Candidate:
 
 
 def vote_of(table: Table, candidates: tuple[Candidate, ...]) -> str:
-    """How the trees of these candidates come to an answer: `vote` of the table [model], or what follows from them."""
-    additive = {one.additive for one in candidates}
+    """How the trees of these candidates come to an answer: `vote` of the table [model], or what follows from them.
+    A linear candidate goes with every vote, and without trees beside it with "sum"."""
+    additive = {one.additive for one in candidates if not one.linear} or {True}
     if len(additive) > 1:
         raise SensewellError(
             f"{table.where}: forests vote and boosted trees add up: a recipe has candidates of one sort only, "

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensewell_host.dataset.split import leave_one_group_out
-from sensewell_host.train import boosting
+from sensewell_host.train import boosting, logistic
 from sensewell_host.train.between import between
 from sensewell_host.train.candidate import Candidate
 from sensewell_host.train.recipe import Choice
@@ -80,6 +80,8 @@ class Score:
 
 def grow(candidate: Candidate, X: Vectors, y: Classes, seed: int) -> Any:
     """A fitted classifier; the same for the same input, whatever the number of cores."""
+    if candidate.linear:
+        return logistic.fitted(X, y, **candidate.settings)
     if candidate.additive:
         return boosting.grow(candidate, X, y, seed)
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
@@ -98,7 +100,7 @@ def grow(candidate: Candidate, X: Vectors, y: Classes, seed: int) -> Any:
 
 def scores(model: Any, X: Vectors, vote: str) -> NDArray[np.float64]:
     """Share of the vote for each class (n, classes). hard: a tree has one vote; soft: it gives its leaf's shares; sum:
-    the probability that the sums of the leaves mean."""
+    the probability that the sums of the leaves mean. A linear model has its probabilities, whatever the vote."""
     if vote != "hard" or not hasattr(model, "estimators_"):
         return np.asarray(model.predict_proba(X), float)
     votes = np.zeros((len(X), model.n_classes_))
@@ -211,7 +213,9 @@ def _dropped(n_columns: int, keep: int) -> int:
 
 
 def size_of(model: Any) -> dict[str, int]:
-    """Trees, inner nodes and leaves of a fitted model."""
+    """Trees, inner nodes and leaves of a fitted model; weights of a linear one."""
+    if hasattr(model, "steps"):
+        return {"weights": int(model[-1].coef_.size + model[-1].intercept_.size)}
     if not (hasattr(model, "tree_") or isinstance(getattr(model, "estimators_", None), list)):
         return boosting.size_of(model)
     trees = [tree.tree_ for tree in getattr(model, "estimators_", [model])]

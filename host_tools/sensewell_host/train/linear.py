@@ -5,7 +5,6 @@ What it says of each window of a tape can be judged by events like any system (e
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from sensewell_host.dataset.split import split_by_group
 from sensewell_host.dataset.tape import Tape
 from sensewell_host.device_run import features_of
 from sensewell_host.errors import SensewellError
+from sensewell_host.train import logistic
 from sensewell_host.train.recipe import Recipe
 from sensewell_host.train.run import boards_of, boards_that_made, strips_of, truth_of
 
@@ -23,15 +23,10 @@ Said = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def said_of(recipe: Recipe, dataset: Dataset, tapes: Sequence[Tape]) -> list[Said]:
-    """(last row, class) of every window of each tape that is good enough, by logistic regression (features of mean 0
-    and deviation 1, C = 1, not tuned) on the training windows as recorded, no copies. The tapes of a recipe with [rest]
-    are without it. SensewellError where a recipe has no features to learn from.
+    """(last row, class) of every window of each tape that is good enough, by logistic regression (C = 1,
+    not tuned) on the training windows as recorded, no copies. The tapes of a recipe with [rest] are without it.
+    SensewellError where a recipe has no features to learn from.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     if recipe.family != "trees":
         raise SensewellError(f"{recipe.path}: a linear baseline learns a forest's features, this is {recipe.family!r}")
     split, boards = boards_that_made(recipe, dataset, split_by_group(dataset, recipe.train, recipe.test))
@@ -41,9 +36,7 @@ def said_of(recipe: Recipe, dataset: Dataset, tapes: Sequence[Tape]) -> list[Sai
     learn = features_of([one.samples for one in strips], path, calibrations=boards_of(boards, strips))
     learn, y, _ = truth_of(recipe, strips, learn, recipe.fold_rows)
     good = learn.quality_pct >= least
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(learn.X[good], y[good])
+    model = logistic.fitted(learn.X[good], y[good])
     seen = features_of([one.samples for one in tapes], path, calibrations=boards_of(boards, tapes))
     asked = seen.quality_pct >= least
     classes = np.full(len(seen), -1, np.int64)

@@ -40,7 +40,7 @@ def build_manifest(recipe: Recipe, trained: TrainResult | NetResult) -> dict[str
         "window": recipe.window,
         "features": recipe.feature_specs(trained.features),
         "labels": labels,
-        "model": _model(recipe),
+        "model": _model(recipe, trained.figures.get("family", recipe.family)),
         "rules": [_rule(rule, recipe, trained.features, labels) for rule in recipe.rules],
         "arbiter": {**recipe.arbiter, "fallback_label": labels.index(recipe.fallback)},
     }
@@ -55,10 +55,10 @@ def build_manifest(recipe: Recipe, trained: TrainResult | NetResult) -> dict[str
     return manifest
 
 
-def _model(recipe: Recipe) -> dict[str, Any]:
-    if recipe.family == "none":
+def _model(recipe: Recipe, family: str) -> dict[str, Any]:
+    if family == "none":
         return {"family": "none"}
-    return {"family": recipe.family, "section": "model", "n_classes": len(recipe.labels)}
+    return {"family": family, "section": "model", "n_classes": len(recipe.labels)}
 
 
 def all_labels(recipe: Recipe) -> list[str]:

@@ -171,7 +171,8 @@ class Recipe:
 
     @property
     def family(self) -> str:
-        """Of the model: "trees", "neural", or "none", where guard and rules are all."""
+        """Of the model: "trees" (or what else has candidates that learn from features: training may choose a linear
+        one), "neural", or "none", where guard and rules are all."""
         return "neural" if self.net else "trees" if self.candidates else "none"
 
     def derived_specs(self) -> list[dict[str, Any]]:

@@ -350,6 +350,7 @@ def _choose(recipe: Recipe, examples: Examples, progress: Progress | None) -> _C
     candidate, table, loso, found = _choose_candidate(recipe, examples, columns, progress)
     model = forest.grow(candidate, *examples.learn(np.ones(len(examples.X), bool), columns), recipe.seed)
     figures = {
+        **({"family": "linear"} if candidate.linear else {}),
         "model": {"candidate": candidate.name, "kind": candidate.kind, **candidate.settings, **forest.size_of(model)},
         "choice": {"features": elimination, "candidates": table},
         "loso": {**loso.as_dict(), "confidence": _gate(found, examples.y, recipe)},
