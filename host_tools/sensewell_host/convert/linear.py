@@ -4,8 +4,8 @@ Knows scikit-learn's LogisticRegression, alone or behind a StandardScaler, and t
 
 Rounding. A weight w is kept as W = round(w * 2**(q + shift)), with the greatest shift that int16 leaves the feature;
 q is the greatest with which no int16 features can carry a sum out of its range. The base makes up for what the weights
-lost at the feature's mean, c, and for the half of a step that every shift loses on average. What is left of the error of
-a margin, for features no further from c than those of the rows proven, is at most
+lost at the feature's mean, c, and for the half of a step that every shift loses on average. What is left of the error
+of a margin, for features no further from c than those of the rows proven, is at most
     sum over the features of (|W / 2**(q + shift) - w| * greatest |x - c|  +  half a step of 2**-q)  +  half a step
 computed from the very weights. What that may do to a probability, sums.py says.
 """
