@@ -88,7 +88,7 @@ def virt_c3(crate: Path) -> Said:
         pytest.skip("virt_c3 is not built: make board-virt_c3")
     arch = catalog.load("virt_c3").arch
     native = runtime.native_modules(arch)
-    files, _ = runtime.files_for(arch, ["trees"], [runtime.REPLAY, *runtime.SLOTS], native)
+    files, _ = runtime.files_for(arch, ["trees", "linear"], [runtime.REPLAY, *runtime.SLOTS], native)
     with virtual.session("virt_c3") as running, connect(running.address) as wire:
         for folder in sorted({path.rpartition("/")[0] for path in files}):
             wire.mkdirs(folder)

@@ -100,6 +100,8 @@ def test_files_of_other_families_stay_away() -> None:
         (["neural"], "model.net", "model.trees"),
         (["trees"], "model.trees", "model.net"),
         (["trees", "value"], "model.value", "model.neural"),
+        (["linear"], "model.linear", "model.trees"),
+        (["trees"], "model.trees", "model.linear"),
     ):
         names = runtime.modules_for(families)
         assert f"sensewell.{has}" in names and f"sensewell.{has_not}" not in names
@@ -107,6 +109,8 @@ def test_files_of_other_families_stay_away() -> None:
     assert runtime.families_of({"model": {"family": "none"}}) == []
     assert runtime.families_of({"model": {"family": "trees"}}) == ["trees"]
     assert runtime.families_of({"model": {"family": "neural", "output": "value"}}) == ["value", "neural"]
+    assert runtime.families_of({"model": {"family": "linear"}}) == ["linear"]
+    assert not {"sensewell.build.linear", "sensewell.model.linear"} & set(runtime.modules_for(["trees", "neural"]))
     native = {f"sensewell_{name}": b"M" for name in ("neural", "trees", "features")}
     for family in ("neural", "trees"):
         wanted, _ = runtime.files_for("rv32imc", [family], native=native)

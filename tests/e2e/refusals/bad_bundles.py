@@ -10,6 +10,7 @@ from typing import Any
 
 import bad_nets
 import forests
+import linears
 import tiny_bundle
 from roots import KEYS, block_by, signature_by
 from signer import N, block, der
@@ -192,6 +193,30 @@ def models() -> Iterator[tuple[str, bytes]]:
     yield "golden.features", with_golden(flipped(golden, -39))  # of the raw window
     yield "golden.scores", with_golden(flipped(golden, 2 * 5 * 2 + 1))
     yield "golden.scores", with_golden(patched(golden, 20, "i", 99))
+    yield from linear_models()
+
+
+def linear_models() -> Iterator[tuple[str, bytes]]:
+    model = linears.linear([700], [(15, [-9])] * 5)
+    for reason, other, more in (
+        ("model.truncated", model[:7], {}),
+        ("model.truncated", model[:-2], {}),
+        ("model.extended", model + bytes(4), {}),
+        ("model.magic", tiny_bundle.forest(5, 2, 2), {}),
+        ("model.version", patched(model, 4, "B", 2), {}),
+        ("model.header", patched(model, 5, "B", 31), {}),
+        ("model.header", patched(model, 12, "H", 31), {}),
+        ("model.schema", linears.linear([700], [(15, [-9])] * 6), {}),
+        ("model.schema", linears.linear([7, 8, 9], [(15, [-9, 9, 9])] * 5), {}),
+        ("model.overflow", patched(model, 8, "i", 1 << 29), {}),
+        ("model.overflow", patched(model, 12, "H", 0), {"weight": 16384}),
+        ("model.outputs", model, {"output": "value"}),
+        ("golden.scores", model, {}),
+    ):
+        if "weight" in more:
+            other = patched(other, 14, "h", more.pop("weight"))
+        yield reason, with_model(other, model=_of("model", family="linear", **more)["model"])
+    yield "bundle.schema.model", with_model(model, model=_of("model", family="linear", input="window")["model"])
 
 
 def _of(key: str, **changes: Any) -> dict[str, Any]:
