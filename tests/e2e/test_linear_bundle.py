@@ -1,4 +1,4 @@
-"""Linear models in bundles, deployed to a virtual ESP32-C3: the code of their family alone, decisions as on the host."""
+"""Linear models in bundles, deployed to a virtual ESP32-C3: their code and no other family's; decisions as here."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def test_linear_models_run_where_they_are_deployed(tmp_path: Path) -> None:
             assert played.same(host) and len(played.decisions) == 36
             assert 0 in played.decisions["source"] and len(set(played.decisions["check"])) == 36
         wire.soft_reset()
-        modules = "import os\nprint(*sorted(os.listdir('/slot/%s/sensewell/model')))" % done.slot
-        assert wire.exec(modules).split() == ["linear.mpy"]
+        models = wire.exec(f"import os\nprint(*sorted(os.listdir('/slot/{done.slot}/sensewell/model')))").split()
+        assert models == ["linear.mpy"]

@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 
 def examples(seed: int, n_features: int, n_classes: int, rows: int = 600) -> tuple[Array, Array]:
-    """Features of wild scales, from a few counts to all of int16, one of them constant; classes that they tell apart."""
+    """Features of wild scales, from a few counts to all of int16, the first one constant; classes that they tell."""
     rng = np.random.default_rng(seed)
     y = np.arange(rows) % n_classes
     wide = 10 ** rng.uniform(0.3, 4, n_features)
@@ -46,7 +46,7 @@ def test_random_models_answer_as_scikit_learn_does(n_classes: int, n_features: i
     assert (made.n_classes, made.n_features, made.family) == (n_classes, n_features, "linear")
     parity = made.parity
     assert parity.rows == len(x) and parity.device_rows == 400 and parity.error_of == "probability"
-    assert parity.max_error <= parity.error_bound < 0.03
+    assert parity.max_error <= parity.error_bound < 0.005
     got, scores = linear.predict(made.blob, x)  # apart from what the conversion says of itself
     said = model.predict_proba(x)
     assert np.abs(scores / 16384 - said).max() <= parity.error_bound
@@ -102,7 +102,7 @@ def test_a_model_that_answers_otherwise_is_refused(monkeypatch: pytest.MonkeyPat
         convert_linear(model, x)
 
 
-# -- recipes ------------------------------------------------------------------------------------------------------------
+# -- recipes ----------------------------------------------------------------------------------------------------------
 def test_a_linear_candidate_goes_with_forests_and_boosting_and_alone() -> None:
     def read(**entry: Any) -> Candidate:
         return candidate(Table(entry, "a recipe"))
@@ -111,7 +111,7 @@ def test_a_linear_candidate_goes_with_forests_and_boosting_and_alone() -> None:
     assert (one.name, one.settings, one.linear, one.additive) == ("linear, C 1", {"C": 1.0}, True, False)
     assert read(kind="linear", C=0.1, balanced=True).settings == {"C": 0.1, "class_weight": "balanced"}
     for wrong in ({"C": 0}, {"C": 1e9}, {"trees": 3}):
-        with pytest.raises(SensewellError, match="C in 1e-06|trees"):
+        with pytest.raises(SensewellError, match=r"C in 1e-06|trees"):
             read(kind="linear", **wrong)
     trees, boosted = read(kind="extra_trees", trees=3), read(kind="hist_gradient_boosting", max_iter=3)
     for beside, vote in (((), "sum"), ((trees,), "hard"), ((boosted,), "sum")):

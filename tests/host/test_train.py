@@ -19,6 +19,7 @@ from sensewell_host.dataset.split import refuse_leak
 from sensewell_host.dataset.tape import tapes
 from sensewell_host.device_run import DataPath, features_of
 from sensewell_host.errors import SensewellError
+from sensewell_host.stages import convert_model
 from sensewell_host.train import Recipe, boosting, build_manifest, forest, published, train
 from sensewell_host.train.augment import augment
 from sensewell_host.train.candidate import Candidate
@@ -100,6 +101,11 @@ learning_rate = 0.3
 min_samples_leaf = 2
 max_features = 0.5
 l2_regularization = 1
+"""
+LINEAR = """
+[[model.candidate]]
+kind = "linear"
+C = 0.5
 """
 
 
@@ -370,12 +376,17 @@ def test_an_answer_that_is_no_class_is_wrong_of_no_class() -> None:
     assert score.confusion.tolist() == [[1, 0], [0, 1]]
 
 
-def test_what_is_published_is_what_the_device_pipeline_says(tiny: Path, tmp_path: Path) -> None:
-    tiny.write_text(TINY.replace(FORESTS, BOOSTED) + "min_confidence_pct = 60\nreturn_n = 1\n")
+@pytest.mark.parametrize(("candidates", "family"), [(BOOSTED, "trees"), (LINEAR, "linear")])
+def test_what_is_published_is_what_the_device_pipeline_says(
+    tiny: Path, tmp_path: Path, candidates: str, family: str
+) -> None:
+    tiny.write_text(TINY.replace(FORESTS, candidates) + "min_confidence_pct = 60\nreturn_n = 1\n")
     tiny.write_text(tiny.read_text().split("[[rule]]")[0] + "[arbiter]" + tiny.read_text().split("[arbiter]")[1])
     result = train(tiny, tmp_path / "out", dataset=tiny_dataset(), engine="cpython")
-    converted = convert_forest(result.model, "sum", result.X_check)
+    assert result.figures.get("family", "trees") == family
+    converted = convert_model(result.model, "sum", result.X_check)
     manifest = {**build_manifest(result.recipe, result), "sections": {}}
+    assert manifest["model"]["family"] == family
     entry, golden = pack.golden(manifest, converted.blob, *result.golden())
     pipeline = device_pipeline(pack.pack({**manifest, "golden": entry}, {"model": converted.blob, "golden": golden}))
     said = []
