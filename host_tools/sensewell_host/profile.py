@@ -1,6 +1,6 @@
-"""What features and forests cost before they ship: instructions, counted on a virtual board with an instruction clock.
+"""What features and models cost before they ship: instructions, counted on a virtual board with an instruction clock.
 
-Knows the device's Features, Window and Forest by name; nothing of training, bundles or real boards.
+Knows the device's Features, Window, Forest and Linear by name; nothing of training, bundles or real boards.
 """
 
 from __future__ import annotations
@@ -40,18 +40,22 @@ def window_cost(specs, n_channels, length, derived):
     features.compute(window)
     print(virt.since() - nothing, features.engine)
 def predict_cost(n_features, n_classes):
-    from sensewell.model.trees import Forest
     gc.collect()
-    forest = Forest(memoryview(read("/forest")), n_features, n_classes)
+    blob = memoryview(read("/model"))
+    if bytes(blob[:4]) == b"SWLN":
+        from sensewell.model.linear import Linear as Model
+    else:
+        from sensewell.model.trees import Forest as Model
+    model = Model(blob, n_features, n_classes)
     rows = array("h", read("/rows"))
     scores = array("i", [0] * n_classes)
     total = 0
     for at in range(0, len(rows), n_features):
         row = rows[at : at + n_features]
         virt.mark()
-        forest.predict(row, scores)
+        model.predict(row, scores)
         total += virt.since() - nothing
-    print(total * n_features // len(rows), forest.engine)
+    print(total * n_features // len(rows), model.engine)
 """
 
 
@@ -72,8 +76,8 @@ class Meter:
         return self._ask(f"window_cost({[*map(dict, specs)]!r}, {n_channels}, {length}, {[*map(dict, derived)]!r})")
 
     def predict(self, blob: bytes, n_classes: int, rows: NDArray[np.int16]) -> int:
-        """Mean instructions of a prediction by the forest `blob`; rows: feature vectors int16 (n, features)."""
-        self._put("/forest", blob)
+        """Mean instructions of a prediction by a forest or linear model; rows: feature vectors int16 (n, features)."""
+        self._put("/model", blob)
         self._put("/rows", np.ascontiguousarray(rows, "<i2").tobytes())
         return self._ask(f"predict_cost({rows.shape[1]}, {n_classes})")
 
@@ -89,11 +93,12 @@ class Meter:
 
 @contextlib.contextmanager
 def meter(native: bool = True) -> Iterator[Meter]:
-    """A virt_c3 that counts, with the runtime for forests; native: with the native modules, where they are built."""
+    """A virt_c3 that counts, with the runtime for forests and linear models; native: with the native modules that are
+    built."""
     if not virtual.is_built(BOARD):
         raise SensewellError(f"instructions are counted on {BOARD}, which is not built: make board-{BOARD}")
     with virtual.session(BOARD, icount=True) as running, connect(running.address) as board:
-        files, _ = runtime.files_for(board.info().mpy_arch, native=None if native else {})
+        files, _ = runtime.files_for(board.info().mpy_arch, ("trees", "linear"), native=None if native else {})
         for path, content in files.items():
             board.mkdirs(path.rpartition("/")[0])
             board.put(path, content)

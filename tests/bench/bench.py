@@ -12,14 +12,18 @@ from typing import Any
 
 import emlearn_walker
 import networks
+import numpy as np
 import pytest
 import sensors
 from rich.console import Console
 from sensewell_host import deploy, run, runtime, stages
+from sensewell_host.convert.linear import convert_linear
 from sensewell_host.demo import plain_table, started_board
 from sensewell_host.profile import meter
+from sensewell_host.train import logistic
 from sensewell_host.train.recipe import Recipe
 from sensewell_host.train.run import load_dataset
+from sklearn.datasets import load_digits
 
 OUT = Path(__file__).parents[2] / "build" / "bench"
 BOARD = "virt_c3"
@@ -66,6 +70,23 @@ def features(recipe: Recipe, recording: Any) -> dict[str, int]:
     return found
 
 
+def linear() -> dict[str, Any]:
+    """Logistic regression on the digits that the forests learn: instructions a prediction, bytes, how often right."""
+    learned, unseen = emlearn_walker.digits()
+    x, y = load_digits(return_X_y=True)
+    n = len(x) - len(unseen)
+    model = logistic.fitted(x[:n].astype(np.int16), y[:n])
+    made = convert_linear(model, x.astype(np.int16))
+    with meter() as counter:
+        cost = counter.predict(made.blob, made.n_classes, unseen[:50])
+    right = {"accuracy": model, "accuracy of the forest": learned}
+    return {
+        "instructions a prediction": cost,
+        "bytes": made.bytes,
+        **{name: round(float(one.score(unseen, y[n:])), 3) for name, one in right.items()},
+    }
+
+
 def main() -> None:
     console = Console()
     built = stages.build("watch")
@@ -77,6 +98,7 @@ def main() -> None:
         "node": {engine: node(engine, built, recording) for engine in ENGINES},
         "features": features(recipe, recording),
         "digits": emlearn_walker.measure(BOARD),
+        "digits_linear": linear(),
         "networks": networks.report(),
         "sensors": sensors.measure(),
     }
@@ -120,6 +142,10 @@ def show(console: Console, report: dict[str, Any]) -> None:
         table.add_row(name, f"{count:,}", f"{digits['heap_bytes'][name]:,}", "")
     for name, size in digits["bytes"].items():
         table.add_row(name, "", "", f"{size:,}")
+    console.print(table)
+    table = plain_table("the same digits, linear (logistic regression)", "")
+    for name, count in report["digits_linear"].items():
+        table.add_row(name, f"{count:,}")
     console.print(table)
     networks.show(console, report["networks"])
     sensors.show(console, report["sensors"])
