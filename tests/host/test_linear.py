@@ -116,6 +116,7 @@ def test_a_linear_candidate_goes_with_forests_and_boosting_and_alone() -> None:
     trees, boosted = read(kind="extra_trees", trees=3), read(kind="hist_gradient_boosting", max_iter=3)
     for beside, vote in (((), "sum"), ((trees,), "hard"), ((boosted,), "sum")):
         assert vote_of(Table({}, "a recipe"), (one, *beside)) == vote
+    assert vote_of(Table({"vote": "soft"}, "a recipe"), (one,)) == "soft"  # of a recipe that this one extends
     with pytest.raises(SensewellError, match="one sort only"):
         vote_of(Table({}, "a recipe"), (one, trees, boosted))
 

@@ -100,14 +100,14 @@ def candidate(table: Table) -> Candidate:
 
 def vote_of(table: Table, candidates: tuple[Candidate, ...]) -> str:
     """How the trees of these candidates come to an answer: `vote` of the table [model], or what follows from them.
-    A linear candidate goes with every vote, and without trees beside it with "sum"."""
-    additive = {one.additive for one in candidates if not one.linear} or {True}
+    A linear candidate goes with every vote."""
+    additive = {one.additive for one in candidates if not one.linear}
     if len(additive) > 1:
         raise SensewellError(
             f"{table.where}: forests vote and boosted trees add up: a recipe has candidates of one sort only, "
             f"got {', '.join(one.kind for one in candidates)}"
         )
-    votes = ("sum",) if additive == {True} else ("hard", "soft")
+    votes = {(): ("sum", "hard", "soft"), (True,): ("sum",), (False,): ("hard", "soft")}[tuple(additive)]
     vote = table.text("vote", votes[0])
     if vote not in votes:
         kinds = ", ".join(dict.fromkeys(one.kind for one in candidates))
