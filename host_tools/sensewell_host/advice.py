@@ -22,6 +22,7 @@ _ADVICE = {
     "golden": "the board does not compute what the host did: pack it again; if it stays so, report it",
     "guard": "correct the guard's limits in model.toml and pack it again",
     "model": "the model is damaged: train or convert it again",
+    "model.absent": "the board lacks the code for this family of models: `sensewell deploy` brings it along",
     "model.outputs": "take a model whose outputs are the manifest's labels",
     "model.schema": "the model was made for other features or classes: train and pack again",
     "neural": "convert the network again, for an engine that this board has",

@@ -124,6 +124,7 @@ NOT_BY_WHAT_IS_BROUGHT = {
     "a flash that forgets at once, see test_trust_store.py": "trust.unwritten",
     "memory is aligned, keys and digests have their lengths": "model.alignment signature.length",
     "the manifest's structure is checked before": "model.family model.output",
+    "the code comes along with the bundle, see test_bundle_without_its_code in tests/host/test_pack.py": "model.absent",
 }
 NAMED = re.compile(r'"((?:bundle|signature|trust|golden|model|slots)\.[a-z_.]*[a-z_])"')
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,17 @@ def test_golden_rows_of_a_wrong_shape_or_range_are_refused() -> None:
             pack.golden(manifest, sections["model"], features, windows)
     with pytest.raises(SensewellError, match=r"model\.magic"):
         pack.golden(manifest, b"no model at all, certainly", *good)
+
+
+@pytest.mark.parametrize(("family", "code"), [("linear", "linear"), ("neural", "net")])
+def test_bundle_without_its_code(family: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, f"sensewell.model.{code}", None)  # type: ignore[arg-type]  # as if it were not there
+    manifest = tiny_bundle.manifest(model={"family": family, "section": "model", "n_classes": 2})
+    pipeline = Pipeline(Bundle(manifest, {"model": b"-"}))
+    assert pipeline.refusal == "model.absent"
+    row = array("h", [0, 0])
+    said = [pipeline.feed(row, 20 * t) for t in range(16)][-1]
+    assert said.source == "rule" and said.cause == "refused" and said.label == "still"
 
 
 def test_inspect_names_what_is_wrong_with_a_file(tmp_path: Path) -> None:

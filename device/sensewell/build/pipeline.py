@@ -111,6 +111,9 @@ def build(bundle, calibration):
             except Refused as e:
                 refusal = e.reason
                 fault = _REFUSED
+            except ImportError:  # the code of this family was never brought
+                refusal = "model.absent"
+                fault = _REFUSED
     except Refused:
         raise
     except MemoryError:
