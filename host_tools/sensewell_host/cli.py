@@ -420,7 +420,7 @@ def demo(
     """The whole story: recordings, forest, bundle, and decisions on a virtual board for people it has never seen."""
     from sensewell_host.demo import demo as tell
 
-    if not tell(board, model, console=out):
+    if not tell(board, model):
         raise typer.Exit(1)
 
 

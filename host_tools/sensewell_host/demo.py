@@ -46,9 +46,9 @@ class Target:
     met: bool
 
 
-def demo(name: str = "virt_c3", model: str = "watch", out: Path = OUT, console: Console | None = None) -> bool:
+def demo(name: str = "virt_c3", model: str = "watch", out: Path = OUT) -> bool:
     """Run it all and write plots and report.json to `out`. True if every target was met."""
-    console = console or Console()
+    console = Console()
     if name != "unix":
         virtual.check(name)  # before minutes of training
     started = time.monotonic()
