@@ -45,8 +45,9 @@ test-host: $(READY) boards native ## the host tools
 test-device: $(READY) boards native ## the same device tests on CPython, unix, virt_c3 and virt_m4
 	$(PYTEST) -n 2 $(NOT_NEURAL) tests/device tests/on_boards
 
+# three: they wait for boards as often as they compute
 test-e2e: $(READY) boards native ## boards, the wire and the whole way, with real firmware and the real mpremote
-	$(PYTEST) -n 2 --dist loadfile $(NOT_NEURAL) tests/e2e
+	$(PYTEST) -n 3 --dist loadfile $(NOT_NEURAL) tests/e2e
 
 lint: $(READY) $(STUBS) ## style, types, and device code against the MicroPython stubs
 	$(BIN)/ruff check .
