@@ -321,6 +321,16 @@ def test_other_parts_look_at_themselves_as_far_as_they_can():
     refused("sensor.id", world.sensor.self_test)
 
 
+def test_a_part_without_a_test_of_its_own_starts_and_says_what_it_reads():
+    assert World("gpio").sensor.self_test() == [1]
+    assert World("pulse").sensor.self_test() == [0, 0]
+    world = World("clock")
+    assert world.sensor.self_test() == [181, 541, 0]
+    assert world.run(2) == ["", ""] and world.sensor.starts == 1
+    world.when = (2000, 1, 1, 0, 3, 9, 5, 1)
+    refused("sensor.brownout", world.sensor.self_test)
+
+
 def test_a_self_test_names_a_part_that_is_silent():
     for name in I2C:
         world = World(name)

@@ -50,11 +50,3 @@ class Adc(Part):
         scale = self.volts / 65535
         ends = "sat_lo_raw=%d sat_hi_raw=%d" % (self._edge - 32768, 32767 - self._edge)
         return "\n".join(["v%d V %.8g %.8g %s" % (i, scale, 32768 * scale, ends) for i in range(self.n_channels)])
-
-    def self_test(self):
-        """It has none; the readings (counts) as they are."""
-        from sensewell.sensor.part import row_of
-
-        row = row_of(self)
-        self._fetch(row, 0)
-        return list(row)

@@ -108,12 +108,3 @@ class Ds3231(Part):
         self.bus.writeto_mem(self.address, _SECOND, bytes([one // 10 << 4 | one % 10 for one in digits]))
         self._put(_CONTROL, _BY_BATTERY)
         self._put(_STATUS, 0)
-
-    def _test(self):
-        """It has none: that it gives a time, and its oscillator has not stood still. Returns what hour_row() makes."""
-        from sensewell.sensor.part import row_of
-
-        self._start()
-        row = row_of(self)
-        self._fetch(row, 0)
-        return list(row)

@@ -60,7 +60,7 @@ class Part:
 
     Subclasses say n_channels, name and:
         _start()            check who it is, configure it; Refused or OSError if that fails
-        _test()             what self_test() gives
+        _test()             what self_test() gives, if the part has one: see there
         _fetch(row, now)    fill the row, return the sample's time; -1 if there is nothing new
         table()             what the datasheet says of each channel: see build/datasheet.py
         config              registers and values in turns, as _start wrote them: each is looked at from time to time
@@ -137,7 +137,8 @@ class Part:
         raise fault
 
     def self_test(self, *how, **options):
-        """What the part says of itself, each in its own way. Refused, by the names of read(), if it is not well."""
+        """What the part says of itself, each in its own way; a part without a test starts, and its first row (counts)
+        comes back. Refused, by the names of read(), if it is not well."""
         try:
             return self._test(*how, **options)
         except OSError as e:
@@ -163,8 +164,13 @@ class Part:
     def _fetch(self, row, now):
         raise NotImplementedError
 
-    def _test(self, *how, **options):
-        raise NotImplementedError
+    def _test(self):
+        # Of a part without a test of its own: that it starts; what it reads then
+        self._up = False
+        row = row_of(self)
+        self._start()
+        self._fetch(row, self.clock() & _T_MASK)
+        return list(row)
 
     def _get(self, register):
         self.bus.readfrom_mem_into(self.address, register, self._one)
